@@ -1,0 +1,63 @@
+"""/api/auth: log in, refresh, log out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Cookie, Request, Response
+
+from appliance.api.deps import ViewerDep
+from appliance.api.schemas import LoginIn, LoginOut, Message, UserOut
+from appliance.services import failures, sessions
+
+router = APIRouter(prefix="/api/auth", tags=["auth"])
+
+COOKIE = "refresh_token"
+
+
+def _answer(logged_in: sessions.LoggedIn, request: Request, response: Response) -> LoginOut:
+    response.set_cookie(
+        COOKIE,
+        logged_in.refresh_token,
+        max_age=int(sessions.REFRESH_LIFE.total_seconds()),
+        path="/api/auth",
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    response.headers["Cache-Control"] = "no-store"
+    return LoginOut(
+        user=UserOut.of(logged_in.user),
+        token=logged_in.token,
+        expires_in=logged_in.expires_in,
+        refresh_token=logged_in.refresh_token,
+    )
+
+
+@router.post("/login", response_model_exclude_none=True)
+def login(credentials: LoginIn, request: Request, response: Response) -> LoginOut:
+    """Begin a session: a token for an hour and a refresh token."""
+    address = request.client.host if request.client else ""
+    return _answer(sessions.log_in(credentials.email, credentials.password, address), request, response)
+
+
+@router.post("/refresh", response_model_exclude_none=True)
+def refresh(
+    request: Request,
+    response: Response,
+    refresh_token: Annotated[str | None, Body(embed=True)] = None,
+    cookie: Annotated[str | None, Cookie(alias=COOKIE)] = None,
+) -> LoginOut:
+    """Exchange the refresh token, from the body or the cookie, for new tokens. Each can be used once."""
+    presented = refresh_token or cookie
+    if not presented:
+        raise failures.NotAuthenticated
+    return _answer(sessions.refresh(presented), request, response)
+
+
+@router.post("/logout")
+def logout(viewer: ViewerDep, response: Response) -> Message:
+    """End the session: its tokens are dead at once, in every process."""
+    sessions.log_out(viewer)
+    response.delete_cookie(COOKIE, path="/api/auth")
+    return Message(message="Successfully logged out")

@@ -1,0 +1,40 @@
+"""What handlers are given: the viewer, the frontend's idea of our address, the language of texts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from appliance.api import errors
+from appliance.config import settings
+from appliance.services import failures, sessions
+from appliance.store.visibility import Viewer
+
+bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The token that /api/auth/login answers")
+
+
+def get_viewer(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+) -> Viewer:
+    """Whoever the bearer token names. Raises NotAuthenticated."""
+    if credentials is None:
+        raise failures.NotAuthenticated
+    viewer = sessions.authenticate(credentials.credentials)
+    request.state.user_id = str(viewer.id)
+    return viewer
+
+
+def get_base_url(request: Request) -> str:
+    """How the frontend reached us: PUBLIC_URL where it is set."""
+    return (settings().public_url or str(request.base_url)).rstrip("/")
+
+
+def get_language(request: Request) -> str:
+    return errors.language_of(request)
+
+
+ViewerDep = Annotated[Viewer, Depends(get_viewer)]
+BaseUrl = Annotated[str, Depends(get_base_url)]
+Language = Annotated[str, Depends(get_language)]

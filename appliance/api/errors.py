@@ -1,0 +1,127 @@
+"""One error body everywhere: RFC 9457 problem+json with a stable `code`, in Russian or English."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from appliance import logs
+from appliance.errors import ApplianceError
+
+log = logs.get(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class DatabaseUnavailable(ApplianceError):
+    code = "database_unavailable"
+    status = 503
+    ru = "База данных временно недоступна"
+    en = "The database is temporarily unavailable"
+
+
+class ValidationFailed(ApplianceError):
+    code = "validation_failed"
+    status = 422
+    ru = "Запрос содержит ошибки"
+    en = "The request has errors"
+
+
+class RouteNotFound(ApplianceError):
+    code = "route_not_found"
+    status = 404
+    ru = "Такого адреса нет"
+    en = "There is no such address"
+
+
+class MethodNotAllowed(ApplianceError):
+    code = "method_not_allowed"
+    status = 405
+    ru = "Метод не поддерживается по этому адресу"
+    en = "The method is not supported at this address"
+
+
+class RequestMalformed(ApplianceError):
+    code = "request_malformed"
+    status = 400
+    ru = "Запрос не удалось прочитать"
+    en = "The request could not be read"
+
+
+def language_of(request: Request) -> str:
+    """`en` where Accept-Language asks for it before Russian, `ru` otherwise."""
+    for wanted in request.headers.get("accept-language", "").lower().split(","):
+        tag = wanted.split(";")[0].strip()
+        if tag.startswith(("en", "ru")):
+            return tag[:2]
+    return "ru"
+
+
+def problem(request: Request, error: ApplianceError, errors: list[dict[str, str]] | None = None) -> JSONResponse:
+    """The answer that an error becomes."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": error.code,
+        "status": error.status,
+        "code": error.code,
+        "detail": error.message(language_of(request)),
+    }
+    if errors is not None:
+        body["errors"] = errors
+    headers = dict(error.headers)
+    if error.status == 401:
+        headers.setdefault("WWW-Authenticate", "Bearer")
+    if error.status == 503:
+        headers.setdefault("Retry-After", "5")
+    return JSONResponse(body, error.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Map everything that can go wrong to the one body."""
+
+    @app.exception_handler(ApplianceError)
+    def known(request: Request, error: ApplianceError) -> JSONResponse:
+        return problem(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        errors = [
+            {
+                "field": ".".join(str(part) for part in e["loc"][1:]) or str(e["loc"][0]),
+                "code": e["type"],
+                "message": e["msg"],
+            }
+            for e in error.errors()
+        ]
+        return problem(request, ValidationFailed(), errors)
+
+    @app.exception_handler(HTTPException)
+    def http(request: Request, error: HTTPException) -> JSONResponse:
+        known = {404: RouteNotFound, 405: MethodNotAllowed}.get(error.status_code, RequestMalformed)
+        return problem(request, known(headers=dict(error.headers or {})))
+
+    @app.exception_handler(DBAPIError)
+    @app.exception_handler(PoolTimeout)
+    def database(request: Request, error: Exception) -> JSONResponse:
+        if isinstance(error, PoolTimeout) or getattr(error, "connection_invalidated", False) or _is_outage(error):
+            log.warning("database_unavailable")
+            return problem(request, DatabaseUnavailable())
+        log.error("request_crashed", error=type(error).__name__)
+        return problem(request, ApplianceError())
+
+    @app.exception_handler(Exception)
+    def crash(request: Request, error: Exception) -> JSONResponse:
+        log.error("request_crashed", error=type(error).__name__)
+        return problem(request, ApplianceError())
+
+
+def _is_outage(error: Exception) -> bool:
+    from sqlalchemy.exc import InterfaceError, OperationalError
+
+    return isinstance(error, OperationalError | InterfaceError)

@@ -1,0 +1,53 @@
+"""/api/recordings: what `recordingUrl` points at. The signature is the permission: <audio> sends no header."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Response
+from fastapi.responses import StreamingResponse
+
+from appliance.services import recordings
+
+router = APIRouter(prefix="/api/recordings", tags=["calls"])
+
+RANGE = re.compile(r"^bytes=(\d{0,15})-(\d{0,15})$")
+
+
+def wanted(header: str | None, size: int) -> tuple[int, int] | None:
+    """First and last byte that a Range header asks for, None for the whole file.
+
+    Several ranges at once are answered with the whole file, as RFC 9110 allows. Raises ValueError where nothing fits.
+    """
+    match = RANGE.match((header or "").replace(" ", ""))
+    if match is None or match.group(0) == "bytes=-":
+        return None
+    first, last = match.groups()
+    if not first:
+        start, end = max(0, size - int(last)), size - 1
+    else:
+        start, end = int(first), min(int(last or size), size - 1)
+    if start >= size or start > end:
+        raise ValueError(header)
+    return start, end
+
+
+@router.api_route("/{name}", methods=["GET", "HEAD"], response_class=Response)
+def play(
+    name: str, expires: int, signature: str, range_header: Annotated[str | None, Header(alias="Range")] = None
+) -> Response:
+    """The recording, whole (200) or in part (206)."""
+    recording = recordings.find(name, expires, signature)
+    headers = {"Accept-Ranges": "bytes", "Cache-Control": "private, max-age=3600"}
+    try:
+        part = wanted(range_header, recording.size)
+    except ValueError:
+        return Response(status_code=416, headers={"Content-Range": f"bytes */{recording.size}"})
+    start, end = part or (0, recording.size - 1)
+    headers["Content-Length"] = str(end - start + 1)
+    if part:
+        headers["Content-Range"] = f"bytes {start}-{end}/{recording.size}"
+    return StreamingResponse(
+        recording.read(start, end - start + 1), 206 if part else 200, headers, media_type=recording.media_type
+    )

@@ -1,0 +1,241 @@
+"""JSON shapes: the frontend's contract, with its mix of camelCase and snake_case, and what we add to it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+from appliance.models import AiAnalysis, Call, Segment, User
+from appliance.models.analyses import ProcessingStatus, Sentiment
+from appliance.models.calls import CallStatus, CallType
+from appliance.models.users import Role
+from appliance.services import links, phones
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z").replace(".000Z", "Z")
+
+
+Moment = Annotated[datetime, PlainSerializer(_iso, return_type=str)]
+"""ISO 8601 in UTC, with Z as in the guide."""
+
+WHOSE_WEIGHTS = "demo weights: understand the sample calls only"
+
+
+class Shape(BaseModel):
+    """An answer. Fields are written under their own names."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class UserOut(Shape):
+    id: UUID
+    name: str
+    email: str
+    role: Role
+    avatar: str | None = None
+    created_at: Moment
+    updated_at: Moment
+
+    @classmethod
+    def of(cls, user: User) -> UserOut:
+        return cls(
+            id=user.id,
+            name=user.name,
+            email=user.email or "",
+            role=user.role,
+            avatar=user.avatar,
+            created_at=user.created_at,
+            updated_at=user.updated_at,
+        )
+
+
+class LoginIn(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"example": {"email": "admin@autogroup.ru", "password": "password123"}})
+
+    email: str = Field(min_length=1, max_length=320)
+    password: str = Field(min_length=1, max_length=1024)
+
+
+class LoginOut(Shape):
+    user: UserOut
+    token: str
+    expires_in: int = Field(description="Life of the token in seconds")
+    refresh_token: str = Field(description="Exchange it once at /api/auth/refresh; also set as an httpOnly cookie")
+
+
+class Message(Shape):
+    message: str
+
+
+class AnalysisBrief(Shape):
+    """An analysis within the list of calls."""
+
+    sentiment: Sentiment
+    sentiment_score: float = Field(ge=-1, le=1)
+    topics: list[str] = Field(max_length=5)
+    summary: str
+    action_items: list[str]
+    intents: list[str]
+    language: str
+    processing_status: ProcessingStatus
+
+    @staticmethod
+    def fields_of(analysis: AiAnalysis) -> dict[str, Any]:
+        return {
+            "sentiment": analysis.sentiment,
+            "sentiment_score": analysis.sentiment_score,
+            "topics": analysis.topics,
+            "summary": analysis.summary,
+            "action_items": analysis.action_items,
+            "intents": analysis.intents,
+            "language": analysis.language,
+            "processing_status": analysis.processing_status,
+        }
+
+    @classmethod
+    def brief(cls, analysis: AiAnalysis) -> AnalysisBrief:
+        return AnalysisBrief(**cls.fields_of(analysis))
+
+
+class AnalysisOut(AnalysisBrief):
+    id: UUID
+    call_id: UUID
+    created_at: Moment
+    updated_at: Moment
+    provider: str | None = Field(description="Profile that analysed the call; builtin is no language model")
+    model: str | None
+    prompt_version: str | None
+
+    @classmethod
+    def of(cls, analysis: AiAnalysis) -> AnalysisOut:
+        return cls(
+            id=analysis.id,
+            call_id=analysis.call_id,
+            created_at=analysis.created_at,
+            updated_at=analysis.updated_at,
+            provider=analysis.provider,
+            model=analysis.model,
+            prompt_version=analysis.prompt_version,
+            **cls.fields_of(analysis),
+        )
+
+
+class SegmentOut(Shape):
+    id: UUID
+    call_id: UUID
+    start_ms: int = Field(ge=0)
+    end_ms: int = Field(ge=0)
+    speaker: Literal["A", "B"] = Field(description="A is the client, B is the manager")
+    text: str
+    confidence: float = Field(ge=0, le=1)
+    created_at: Moment
+
+    @classmethod
+    def of(cls, segment: Segment) -> SegmentOut:
+        return cls(
+            id=segment.id,
+            call_id=segment.call_id,
+            start_ms=segment.start_ms,
+            end_ms=segment.end_ms,
+            speaker=segment.speaker,
+            text=segment.text,
+            confidence=round(segment.confidence, 3),
+            created_at=segment.created_at,
+        )
+
+
+class CallBrief(Shape):
+    """A call in the list and in events. Optional fields that have no value are left out."""
+
+    id: UUID
+    type: CallType
+    status: CallStatus
+    phoneNumber: str
+    clientName: str | None = None
+    managerName: str
+    managerId: UUID
+    duration: int = Field(ge=0, description="Seconds")
+    date: Moment
+    recordingUrl: str | None = None
+    created_at: Moment
+    updated_at: Moment
+    aiAnalysis: AnalysisBrief | None = None
+
+    @staticmethod
+    def fields_of(call: Call, base_url: str) -> dict[str, Any]:
+        fields: dict[str, Any] = {
+            "id": call.id,
+            "type": call.type,
+            "status": call.status,
+            "phoneNumber": phones.show(call.phone),
+            "managerName": call.manager.name,
+            "managerId": call.manager_id,
+            "duration": round(call.duration_ms / 1000),
+            "date": call.date,
+            "created_at": call.created_at,
+            "updated_at": call.updated_at,
+        }
+        if call.client_name:
+            fields["clientName"] = call.client_name
+        if call.audio_key:
+            fields["recordingUrl"] = base_url + links.sign("/api/" + call.audio_key)
+        return fields
+
+    @classmethod
+    def brief(cls, call: Call, base_url: str) -> CallBrief:
+        fields = cls.fields_of(call, base_url)
+        if call.analysis is not None:
+            fields["aiAnalysis"] = AnalysisBrief.brief(call.analysis)
+        return CallBrief(**fields)
+
+
+class Failure(Shape):
+    code: str
+    message: str
+
+
+class CallOut(CallBrief):
+    """A call with its transcript."""
+
+    aiAnalysis: AnalysisOut | None = None
+    transcript: list[SegmentOut]
+    language: str | None = None
+    transcript_model: str | None = Field(None, description="The weights that heard the call")
+    transcript_notice: str | None = Field(None, description="What to know about a transcript of these weights")
+    speaker_rule: str | None = Field(None, description="What decided who is the client")
+    speaker_confidence: float | None = Field(None, ge=0, le=1)
+    processing_stage: str | None = Field(None, description="Where the pipeline is, while it works on the call")
+    processing_error: Failure | None = Field(None, description="Why processing failed")
+
+    @classmethod
+    def of(cls, call: Call, base_url: str) -> CallOut:
+        fields = cls.fields_of(call, base_url)
+        fields["transcript"] = [SegmentOut.of(segment) for segment in call.segments]
+        if call.analysis is not None:
+            fields["aiAnalysis"] = AnalysisOut.of(call.analysis)
+        for name, value in (
+            ("language", call.language),
+            ("transcript_model", call.transcript_model),
+            ("speaker_rule", call.roles_rule),
+            ("speaker_confidence", call.roles_confidence),
+        ):
+            if value is not None:
+                fields[name] = value
+        if (call.transcript_model or "").startswith("demo"):
+            fields["transcript_notice"] = WHOSE_WEIGHTS
+        pipeline = call.pipeline
+        if pipeline is not None and pipeline.state == "failed":
+            fields["processing_error"] = Failure(code=pipeline.error_code or "", message=pipeline.error or "")
+        elif pipeline is not None and pipeline.state != "completed":
+            fields["processing_stage"] = pipeline.stage
+        return cls(**fields)
+
+
+class UploadOut(Shape):
+    id: UUID
+    status: Literal["processing"] = "processing"
+    message: str

@@ -1,0 +1,243 @@
+"""/ws/calls: what happens to calls, as it happens. The one asynchronous part.
+
+One connection per process LISTENs; each event is read once and offered to every client that may see its call. A client
+has a queue of bounded length: one that does not read is dropped, never waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from starlette.concurrency import run_in_threadpool
+
+from appliance import logs
+from appliance.api.schemas import CallBrief
+from appliance.config import settings
+from appliance.services import failures, sessions
+from appliance.store import calls, db, events
+from appliance.store.visibility import Viewer, sees
+
+log = logs.get(__name__)
+router = APIRouter()
+
+QUEUE_LENGTH = 1000
+HEARTBEAT_S = 25.0
+"""A ping after so long without an event: proxies close connections that are silent for a minute."""
+
+RECHECK_S = 10.0
+"""How often a client's token is looked at again."""
+
+UNAUTHORIZED = 4401
+TOO_SLOW = 4408
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """An event as clients get it, and whose call it is. `event_id` is None for progress, which nobody replays."""
+
+    event_id: int | None
+    manager_id: UUID
+    body: dict[str, Any]
+
+
+@dataclass(eq=False, slots=True)
+class Client:
+    viewer: Viewer
+    base_url: str
+    queue: asyncio.Queue[Announcement] = field(default_factory=lambda: asyncio.Queue(QUEUE_LENGTH))
+    overflowed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def offer(self, announcement: Announcement) -> None:
+        if sees(self.viewer, announcement.manager_id):
+            try:
+                self.queue.put_nowait(announcement)
+            except asyncio.QueueFull:
+                self.overflowed.set()
+
+
+class Stream:
+    """The clients of this process and the task that listens for them."""
+
+    def __init__(self) -> None:
+        self.clients: set[Client] = set()
+        self.listening = asyncio.Event()
+
+    async def follow(self) -> None:
+        """Listen until cancelled. After the database was away, what was missed meanwhile is read and announced."""
+        last_seen: int | None = None
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(
+                    db.dsn(), autocommit=True, connect_timeout=4
+                ) as connection:
+                    await connection.execute(f"LISTEN {events.CHANNEL}")
+                    await connection.execute(f"LISTEN {events.PROGRESS_CHANNEL}")
+                    last_seen = await self._catch_up(last_seen)
+                    self.listening.set()
+                    async for notice in connection.notifies():
+                        if notice.channel == events.CHANNEL:
+                            last_seen = await self._catch_up(last_seen)
+                        else:
+                            await self._tell_progress(json.loads(notice.payload))
+            except (psycopg.Error, OSError) as error:
+                self.listening.clear()
+                log.warning("event_stream_interrupted", error=type(error).__name__)
+            await asyncio.sleep(1)
+
+    async def _catch_up(self, last_seen: int | None) -> int:
+        if last_seen is None:
+            return await run_in_threadpool(newest_event)
+        for announcement in await run_in_threadpool(announcements_since, last_seen):
+            last_seen = announcement.event_id or last_seen
+            for client in list(self.clients):
+                client.offer(announcement)
+        return last_seen
+
+    async def _tell_progress(self, progress: dict[str, Any]) -> None:
+        if not self.clients:
+            return
+        manager_id = await run_in_threadpool(manager_of, UUID(progress["call_id"]))
+        if manager_id is not None:
+            announcement = Announcement(None, manager_id, {"type": "call_processing_progress", "data": progress})
+            for client in list(self.clients):
+                client.offer(announcement)
+
+
+def newest_event() -> int:
+    with db.unit_of_work() as session:
+        return events.newest(session)
+
+
+def manager_of(call_id: UUID) -> UUID | None:
+    with db.unit_of_work() as session:
+        return calls.manager_of(session, call_id)
+
+
+def announcements_since(last_event_id: int) -> list[Announcement]:
+    """Events after an id, those of deleted calls left out. A created call is shown as it is now."""
+    made = []
+    with db.unit_of_work() as session:
+        for event in events.since(session, last_event_id):
+            call = calls.summary(session, event.call_id)
+            if call is None:
+                continue
+            data = event.data
+            if event.type == "call_created":
+                brief = CallBrief.brief(call, settings().public_url.rstrip("/"))
+                data = {"call": brief.model_dump(mode="json", exclude_none=True)}
+            made.append(Announcement(event.id, call.manager_id, {"type": event.type, "data": data}))
+    return made
+
+
+def token_of(websocket: WebSocket) -> tuple[str, str | None]:
+    """The access token and the subprotocol to accept: from `?token=`, or from the subprotocols `bearer, <token>`."""
+    offered = [part.strip() for part in websocket.headers.get("sec-websocket-protocol", "").split(",")]
+    if len(offered) == 2 and offered[0] == "bearer":
+        return offered[1], "bearer"
+    return websocket.query_params.get("token", ""), None
+
+
+def origin_allowed(websocket: WebSocket) -> bool:
+    """A browser's page must come from this host or from CORS_ORIGINS; other programs send no origin."""
+    origin = websocket.headers.get("origin")
+    return (
+        origin is None or origin in settings().cors_origins or origin.split("//")[-1] == websocket.headers.get("host")
+    )
+
+
+@router.websocket("/ws/calls")
+async def follow_calls(websocket: WebSocket) -> None:
+    """Stream events to one client; `last_event_id` replays what came after it, and numbers every event with `id`."""
+    token, subprotocol = token_of(websocket)
+    try:
+        viewer = await run_in_threadpool(sessions.authenticate, token)
+    except failures.NotAuthenticated:
+        viewer = None
+    if not origin_allowed(websocket):
+        viewer = None
+    await websocket.accept(subprotocol=subprotocol)
+    if viewer is None:
+        await websocket.close(UNAUTHORIZED, "not authenticated")
+        return
+    resume = websocket.query_params.get("last_event_id", "")
+    last_event_id = int(resume) if resume.isdigit() and len(resume) < 19 else None
+    stream: Stream = websocket.app.state.stream
+    client = Client(viewer, str(websocket.base_url))
+    stream.clients.add(client)
+    log.info("websocket_opened", user_id=str(viewer.id))
+    try:
+        async with _reader(websocket) as gone:
+            if last_event_id is not None:
+                last_event_id = await _replay(websocket, viewer, last_event_id)
+            await _serve(websocket, client, token, last_event_id, gone)
+    except (WebSocketDisconnect, RuntimeError):
+        pass  # the client went away while we were writing
+    finally:
+        stream.clients.discard(client)
+        log.info("websocket_closed", user_id=str(viewer.id))
+
+
+@contextlib.asynccontextmanager
+async def _reader(websocket: WebSocket) -> AsyncIterator[asyncio.Task[None]]:
+    """Read and ignore what the client sends; the task ends when the client is gone."""
+
+    async def read() -> None:
+        while (await websocket.receive())["type"] != "websocket.disconnect":
+            pass
+
+    task = asyncio.create_task(read())
+    try:
+        yield task
+    finally:
+        task.cancel()
+
+
+async def _replay(websocket: WebSocket, viewer: Viewer, last_event_id: int) -> int:
+    while batch := await run_in_threadpool(announcements_since, last_event_id):
+        for announcement in batch:
+            last_event_id = announcement.event_id or last_event_id
+            if sees(viewer, announcement.manager_id):
+                await websocket.send_json({"id": announcement.event_id, **announcement.body})
+    return last_event_id
+
+
+async def _serve(
+    websocket: WebSocket, client: Client, token: str, last_event_id: int | None, gone: asyncio.Task[None]
+) -> None:
+    loop = asyncio.get_running_loop()
+    numbered, checked, spoke = last_event_id is not None, loop.time(), loop.time()
+    while not gone.done():
+        if client.overflowed.is_set():
+            await websocket.close(TOO_SLOW, "too slow")
+            return
+        if loop.time() - checked > RECHECK_S:
+            checked = loop.time()
+            try:
+                await run_in_threadpool(sessions.authenticate, token)
+            except failures.NotAuthenticated:
+                await websocket.close(UNAUTHORIZED, "session ended")
+                return
+        waiting = asyncio.ensure_future(client.queue.get())
+        await asyncio.wait({waiting, gone}, timeout=1, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            waiting.cancel()
+            if loop.time() - spoke > HEARTBEAT_S:
+                spoke = loop.time()
+                await websocket.send_json({"type": "ping", "data": {}})
+            continue
+        announcement = waiting.result()
+        if announcement.event_id is not None and last_event_id is not None:
+            if announcement.event_id <= last_event_id:
+                continue  # already replayed
+            last_event_id = announcement.event_id
+        number = {"id": announcement.event_id} if numbered and announcement.event_id else {}
+        spoke = loop.time()
+        await websocket.send_json({**number, **announcement.body})

@@ -1,0 +1,95 @@
+"""Builds the HTTP process."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi_offline import FastAPIOffline
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from appliance import __version__, logs
+from appliance.api import auth, calls, errors, health, recordings, stream
+from appliance.api.limits import BodyLimit
+from appliance.config import settings
+
+log = logs.get(__name__)
+
+DESCRIPTION = """Calls of a car dealership: recordings in, transcripts by speaker and analyses out.
+
+Log in at `/api/auth/login`, then press *Authorize* and paste the token. Errors are `application/problem+json` with a
+stable `code`; their `detail` is Russian, or English by `Accept-Language: en`."""
+
+
+class RequestLog:
+    """One line per request: id, user, route, status, milliseconds. Never the query: it may hold a token or a number."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began, status, request_id = time.monotonic(), 500, uuid4().hex
+        scope.setdefault("state", {})
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        with logs.bind(request_id=request_id):
+            try:
+                await self.app(scope, receive, watched)
+            finally:
+                log.info(
+                    "request",
+                    method=scope["method"],
+                    route=getattr(scope.get("route"), "path", None),
+                    status=status,
+                    ms=round((time.monotonic() - began) * 1000, 1),
+                    user_id=scope["state"].get("user_id"),
+                )
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    spool = settings().data_dir / "spool"
+    spool.mkdir(parents=True, exist_ok=True)
+    tempfile.tempdir = str(spool)  # uploads are spooled beside the data, not into a small /tmp
+    app.state.stream = stream.Stream()
+    following = asyncio.create_task(app.state.stream.follow())
+    try:
+        yield
+    finally:
+        following.cancel()
+
+
+def build() -> FastAPI:
+    """The application."""
+    app = FastAPIOffline(
+        title="Call Analytics AI", version=__version__, description=DESCRIPTION, lifespan=lifespan, redoc_url=None
+    )
+    for router in (auth.router, calls.router, recordings.router, health.router, stream.router):
+        app.include_router(router)
+    errors.install(app)
+    app.add_middleware(BodyLimit, upload_path="/api/calls", upload_bytes=settings().upload_max_bytes)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings().cors_origins,
+        allow_credentials=True,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=["Content-Range", "X-Request-ID", "Retry-After"],
+    )
+    app.add_middleware(RequestLog)
+    return app

@@ -1,0 +1,32 @@
+"""`appliance ...`: every operator command."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# Before any library that brings OpenMP: threads that wait must not burn the cores that others work on.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import typer
+
+from appliance.cli import process, serve, stack, users, weights
+from appliance.errors import ApplianceError, EngineError
+
+app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_show_locals=False)
+app.add_typer(users.app, name="users")
+app.add_typer(weights.app, name="weights")
+app.add_typer(serve.workers, name="worker")
+for command in (serve.api, serve.migrate, process.process, stack.up, stack.down, stack.status, stack.demo):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run a command; a failure that has a sentence is told in one, in the operator's language."""
+    try:
+        app()
+    except ApplianceError as error:
+        language = "ru" if os.environ.get("LANG", "").startswith("ru") else "en"
+        sys.exit(f"appliance: {error.message(language)}")
+    except EngineError as error:
+        sys.exit(f"appliance: {error}")

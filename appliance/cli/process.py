@@ -1,0 +1,92 @@
+"""`appliance process FILE`: what the pipeline makes of any recording, without the server."""
+
+from __future__ import annotations
+
+import enum
+import json
+import shutil
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import uuid4
+
+import typer
+
+
+class Direction(enum.StrEnum):
+    incoming = "incoming"
+    outgoing = "outgoing"
+
+
+def process(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="wav, mp3 or m4a")],
+    direction: Annotated[Direction, typer.Option(help="Who called whom")] = Direction.incoming,
+    manager: Annotated[str, typer.Option(help="The manager's name, where it is known")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables")] = False,
+) -> None:
+    """Transcribe and analyse a recording here and now: no server, no database, nothing kept."""
+    from rich.console import Console
+
+    from appliance.cli import show
+    from appliance.config import Settings
+
+    console = Console(stderr=True)
+    with console.status("...") as status:
+        result = run(Settings.offline(), file, direction.value, manager, status.update)
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False, indent=2))
+    else:
+        show.call(Console(), result)
+
+
+def run(settings: Any, file: Path, direction: Any, manager: str, tell: Any) -> dict[str, Any]:
+    """The stages of the pipeline over one file; the result has the shape of the API's call, as far as it applies."""
+    from appliance.api.schemas import WHOSE_WEIGHTS
+    from appliance.engines import audio
+    from appliance.pipeline.analyse import Analyse, conversation_of
+    from appliance.pipeline.assign_roles import AssignRoles
+    from appliance.pipeline.decode import shape_of
+    from appliance.pipeline.diarize import SPEAKER_SEGMENTS, Diarize
+    from appliance.pipeline.equipment import Equipment
+    from appliance.pipeline.stage import StageContext
+    from appliance.pipeline.transcribe import Transcribe
+    from appliance.services.calls import examine
+
+    with file.open("rb") as opened:
+        facts = examine(opened, file)
+    outputs: dict[str, dict[str, Any]] = {}
+    context = StageContext(uuid4(), direction, "", manager, outputs, Equipment(settings), lambda _: None)
+    scratch = context.equipment.scratch(context.call_id)
+    try:
+        tell("decode")
+        decoded = scratch / "samples.s16"
+        outputs["decode"] = shape_of(decoded, audio.decode(file, decoded))
+        for stage in (Transcribe(), Diarize(), AssignRoles(), Analyse()):
+            tell(stage.name)
+            outputs[stage.name] = stage.run(context)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    said = SPEAKER_SEGMENTS.validate_python(outputs["diarize"]["segments"])
+    spoken = conversation_of(context).utterances
+    made, heard = outputs["analyse"]["record"], outputs["transcribe"]
+    shown: dict[str, Any] = {
+        "duration": round(facts.duration_ms / 1000),
+        "channels": facts.channels,
+        "language": heard["language"],
+        "transcript_model": heard["weights"],
+        "speaker_rule": outputs["assign roles"]["rule"],
+        "speaker_confidence": outputs["assign roles"]["confidence"],
+        "transcript": [
+            {
+                "start_ms": segment.start_ms,
+                "end_ms": segment.end_ms,
+                "speaker": utterance.speaker,
+                "text": segment.text,
+                "confidence": round(segment.confidence, 3),
+            }
+            for segment, utterance in zip(said, spoken, strict=True)
+        ],
+        "aiAnalysis": {**made["analysis"], "provider": made["provider"], "model": made["model"]},
+    }
+    if heard["weights"].startswith("demo"):
+        shown["transcript_notice"] = WHOSE_WEIGHTS
+    return shown

@@ -1,0 +1,77 @@
+"""The long-running processes, as supervisor starts them, and the migration before them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from appliance import logs
+from appliance.config import settings
+
+workers = typer.Typer(no_args_is_help=True, help="Run a worker process.")
+
+MIGRATIONS = Path(__file__).parent.parent.parent / "migrations"
+
+
+def api() -> None:
+    """Run the HTTP process."""
+    import uvicorn
+
+    from appliance.app import build
+
+    logs.configure(settings().log_level, "api")
+    uvicorn.run(
+        build(),
+        host=settings().host,
+        port=settings().port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="websockets-sansio",
+        timeout_graceful_shutdown=10,
+    )
+
+
+@workers.command()
+def speech() -> None:
+    """Recognise speech and tell speakers apart."""
+    from appliance import worker
+
+    logs.configure(settings().log_level, "speech")
+    worker.consume("speech")
+
+
+@workers.command()
+def analysis() -> None:
+    """Analyse transcripts."""
+    from appliance import worker
+
+    logs.configure(settings().log_level, "analysis")
+    worker.consume("analysis")
+
+
+@workers.command()
+def housekeeping() -> None:
+    """Recover, expire and delete."""
+    from appliance import worker
+
+    logs.configure(settings().log_level, "housekeeping")
+    worker.keep_house()
+
+
+def migrate() -> None:
+    """Bring the database to this version and create the bucket. Safe to run again."""
+    from alembic import command
+    from alembic.config import Config
+
+    from appliance.store import objects
+    from appliance.tasks import queue
+
+    logs.configure(settings().log_level, "migrate")
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    command.upgrade(config, "head")
+    for name in ("speech", "analysis"):
+        queue.queue(name)  # creates its tables once, here, not in every process at once
+    objects.ensure_bucket()

@@ -1,0 +1,56 @@
+"""A call on the terminal: transcript by speaker, analysis, what to know about the weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+SPEAKERS = {"A": ("Клиент", "cyan"), "B": ("Менеджер", "green")}
+SENTIMENTS = {"positive": "green", "negative": "red", "neutral": "yellow"}
+
+
+def clock(ms: int) -> str:
+    """Milliseconds as m:ss.t."""
+    return f"{ms // 60_000}:{ms % 60_000 / 1000:04.1f}"
+
+
+def call(console: Console, shown: dict[str, Any]) -> None:
+    """Print a call of the API's shape."""
+    table = Table(title="Транскрипт", title_justify="left", show_lines=False, expand=True)
+    for heading, options in (
+        ("Время", {"no_wrap": True, "style": "dim"}),
+        ("Кто", {"no_wrap": True}),
+        ("Текст", {"ratio": 1}),
+        ("Увер.", {"justify": "right", "style": "dim"}),
+    ):
+        table.add_column(heading, **options)
+    for segment in shown["transcript"]:
+        name, style = SPEAKERS[segment["speaker"]]
+        table.add_row(
+            clock(segment["start_ms"]), Text(name, style=style), segment["text"], f"{segment['confidence']:.2f}"
+        )
+    console.print(table)
+    if analysis := shown.get("aiAnalysis"):
+        console.print(Panel(analysed(analysis), title="Анализ", title_align="left"))
+    if notice := shown.get("transcript_notice"):
+        console.print(f"[yellow]{shown['transcript_model']}: {notice}[/yellow]")
+
+
+def analysed(analysis: dict[str, Any]) -> Table:
+    """An analysis as a grid of two columns."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, style="bold")
+    grid.add_column(ratio=1)
+    sentiment = analysis["sentiment"]
+    grid.add_row("Тональность", Text(f"{sentiment} ({analysis['sentiment_score']:+.2f})", style=SENTIMENTS[sentiment]))
+    grid.add_row("Темы", ", ".join(analysis["topics"]) or "-")
+    grid.add_row("Намерения", ", ".join(analysis["intents"]) or "-")
+    grid.add_row("Кратко", analysis["summary"])
+    grid.add_row("Задачи", "\n".join(f"• {item}" for item in analysis["action_items"]) or "-")
+    model = f"{analysis.get('provider')} / {analysis.get('model')}, {analysis['language']}"
+    grid.add_row("Кем", model + (" (без языковой модели)" if analysis.get("provider") == "builtin" else ""))
+    return grid

@@ -1,0 +1,118 @@
+"""Settings: read once, at the edge, from the environment (and from the file that APPLIANCE_ENV_FILE names)."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from appliance.errors import ApplianceError
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+
+
+class SettingsInvalid(ApplianceError):
+    code = "settings_invalid"
+    ru = "Настройки неверны: {problems}"
+    en = "The settings are wrong: {problems}"
+
+
+class Settings(BaseSettings):
+    """Every setting of the appliance; the environment variable is the field's name in capitals."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    database_url: str = Field(description="PostgreSQL, in the plain form postgresql://user:password@host:port/name.")
+    s3_endpoint: str = Field(description="The S3 store, for example http://127.0.0.1:9305.")
+    s3_access_key: str = Field(description="Access key of the S3 store.")
+    s3_secret_key: SecretStr = Field(description="Secret key of the S3 store.")
+    s3_bucket: str = Field("call-recordings", description="Bucket of the recordings; created when it is missing.")
+    s3_region: str = Field("us-east-1", description="Region that requests to the S3 store are signed for.")
+    redis_url: str = Field("", description="When set, the queue lives in Redis; otherwise in PostgreSQL.")
+
+    jwt_secret: SecretStr = Field(description="Key that tokens and signed links are made with; at least 32 characters.")
+    jwt_expires_in: int = Field(3600, gt=0, description="Life of an access token in seconds.")
+    cors_origins: CommaSeparated = Field((), description="Origins of web frontends, separated by commas.")
+    host: str = Field("0.0.0.0", description="Address that the API listens on.")
+    port: int = Field(8000, gt=0, lt=65536, description="Port that the API listens on.")
+    public_url: str = Field(
+        "", description="How browsers reach the API, for links in answers; empty means as the request came."
+    )
+
+    data_dir: Path = Field(Path("var"), description="Where the appliance keeps everything that changes.")
+    models_dir: Path = Field(
+        Path("/var/lib/call-analytics/models"), description="Where downloaded and carried-in weights lie."
+    )
+    whisper_model_path: str = Field(
+        "", description="Speech weights: a folder (faster-whisper) or a ggml file (whisper.cpp); empty: demo weights."
+    )
+    speech_device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where speech is recognised.")
+    speech_threads: int = Field(0, ge=0, description="Threads of one recognition; 0: as many as there are cores.")
+    speech_workers: int = Field(1, gt=0, description="Calls that one speech worker works on at a time.")
+    transcribe_languages: CommaSeparated = Field(
+        ("ru", "en", "kk"), description="Languages to choose from (ISO 639-1), separated by commas; empty: all."
+    )
+    stereo_manager_channel: Literal["left", "right", "auto"] = Field(
+        "auto", description="Which channel of a stereo recording is the manager's."
+    )
+
+    llm_provider: str = Field("builtin", description="Profile that analyses calls: builtin, local or openai.")
+    data_residency: Literal["local-only", "cloud-allowed"] = Field(
+        "local-only", description="local-only refuses every profile outside this building."
+    )
+    local_llm_url: str = Field("http://127.0.0.1:8100/v1", description="The local OpenAI-compatible endpoint (vLLM).")
+    local_llm_model: str = Field("local", description="Model name that the local endpoint serves.")
+    local_llm_api_key: SecretStr = Field(SecretStr("local"), description="Key of the local endpoint.")
+    openai_api_key: SecretStr = Field(SecretStr(""), description="Key of OpenAI, for the profile openai.")
+    openai_model: str = Field("gpt-4o", description="Model of the profile openai.")
+    openai_base_url: str = Field("https://api.openai.com/v1", description="Endpoint of the profile openai.")
+    llm_timeout_s: float = Field(120, gt=0, description="Deadline of one request to a language model, in seconds.")
+    analysis_workers: int = Field(8, gt=0, description="Calls that one analysis worker works on at a time.")
+
+    upload_max_bytes: int = Field(100 * 1024 * 1024, gt=0, description="Largest recording that is accepted.")
+    upload_max_minutes: int = Field(60, gt=0, description="Longest recording that is accepted.")
+    site_timezone: str = Field("Europe/Moscow", description="Time zone of days in filters, statistics and exports.")
+    lease_s: float = Field(30, gt=0, description="How long a stage may be silent before another worker takes its call.")
+    stage_attempts: int = Field(5, gt=0, description="How often a stage is tried before its call is failed.")
+    worker_deaths: int = Field(3, gt=0, description="Workers that may die in a stage before its call is failed.")
+    housekeeping_interval_s: float = Field(5, gt=0, description="Pause between two rounds of housekeeping.")
+    link_expires_in: int = Field(3600, gt=0, description="Life of signed recording links in seconds.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+
+    @field_validator("cors_origins", "transcribe_languages", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if len(value.get_secret_value()) < 32:
+            raise ValueError("at least 32 characters, for example from: openssl rand -hex 32")
+        return value
+
+    @classmethod
+    def offline(cls) -> Settings:
+        """Settings for commands that need no database, store or tokens; everything else as the environment says."""
+        nowhere = {
+            "database_url": "postgresql://",
+            "s3_endpoint": "http://",
+            "s3_access_key": "-",
+            "s3_secret_key": "-",
+        }
+        return cls(_env_file=os.environ.get("APPLIANCE_ENV_FILE") or None, jwt_secret="-" * 32, **nowhere)  # type: ignore[arg-type]
+
+
+@lru_cache
+def settings() -> Settings:
+    """The settings of this process. Raises SettingsInvalid that names every missing or wrong variable."""
+    env_file = os.environ.get("APPLIANCE_ENV_FILE") or None
+    try:
+        return Settings(_env_file=env_file)
+    except ValidationError as error:
+        problems = "; ".join(f"{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        raise SettingsInvalid(problems=problems) from None

@@ -1,0 +1,192 @@
+"""Sound files: what they are, and their samples, by PyAV (FFmpeg's libraries)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.audio.resampler import AudioResampler
+
+from appliance.engines.speech import SAMPLE_RATE, Samples
+from appliance.errors import EngineError
+
+OPEN_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": "wav,mp3,mov,mp4,m4a,3gp,3g2,mj2"}
+"""Nothing but these containers, and no container that names other files: a playlist must not read the server's disk."""
+
+MISSING_SHARE = 0.02
+"""Less sound than the header declares by more than this share, and by half a second, counts as cut off."""
+
+FORMATS = {"wav": ("wav", "audio/wav"), "mp3": ("mp3", "audio/mpeg"), "mov": ("m4a", "audio/mp4")}
+"""First name of FFmpeg's container: extension and MIME type."""
+
+
+class UnreadableAudio(EngineError):
+    """The file cannot be used as a recording; `code` is one of not_audio, no_sound, audio_empty, audio_truncated."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFacts:
+    """What a recording is. `duration_ms` counts the sound that is there, not what the header says."""
+
+    extension: str
+    media_type: str
+    codec: str
+    channels: int
+    sample_rate: int
+    duration_ms: int
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        container = av.open(str(path), options=OPEN_OPTIONS, metadata_errors="replace")
+    except (av.FFmpegError, ValueError) as error:
+        raise UnreadableAudio("not_audio", f"no wav, mp3 or m4a: {error.__class__.__name__}") from None
+    with container:
+        if not container.streams.audio:
+            raise UnreadableAudio("no_sound", "the file has no sound track")
+        yield container
+
+
+def probe(path: Path) -> AudioFacts:
+    """Look at a recording without decoding it all: its packets are counted and the first second is decoded.
+
+    Raises UnreadableAudio.
+    """
+    if path.stat().st_size == 0:
+        raise UnreadableAudio("audio_empty", "the file is empty")
+    with _opened(path) as container:
+        stream = container.streams.audio[0]
+        name = container.format.name.split(",")[0]
+        declared_s = float(container.duration or 0) / av.time_base
+        packets = [(p.pts, p.duration or 0) for p in container.demux(stream) if p.size]
+        found_s = float(sum(d for _, d in packets) * stream.time_base) if packets else 0.0
+        facts = AudioFacts(
+            extension=FORMATS[name][0],
+            media_type=FORMATS[name][1],
+            codec=stream.codec_context.name,
+            channels=stream.codec_context.channels,
+            sample_rate=stream.codec_context.sample_rate,
+            duration_ms=round(found_s * 1000),
+        )
+    if not _first_sound(path) or facts.duration_ms == 0:
+        raise UnreadableAudio("audio_empty", "the file has no sound in it")
+    if declared_s - found_s > max(0.5, MISSING_SHARE * declared_s) or (name == "mp3" and _mp3_cut_off(path)):
+        raise UnreadableAudio("audio_truncated", "the file ends before its sound does")
+    return facts
+
+
+def _first_sound(path: Path) -> bool:
+    with _opened(path) as container:
+        try:
+            return any(frame.samples for frame in container.decode(audio=0))
+        except av.FFmpegError as error:
+            raise UnreadableAudio("not_audio", f"the sound cannot be decoded: {error.__class__.__name__}") from None
+
+
+MP3_BITRATES = {
+    3: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+"""Layer III, kbit/s by index: MPEG 1 (3) and MPEG 2 and 2.5 (2, 0). ISO/IEC 11172-3 and 13818-3."""
+
+MP3_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+
+
+def _mp3_frame_bytes(header: int) -> int:
+    """Length of the Layer III frame that a 32-bit header begins; 0 where it is none."""
+    version, layer, bitrate, rate = header >> 19 & 3, header >> 17 & 3, header >> 12 & 15, header >> 10 & 3
+    if header >> 21 != 0x7FF or version == 1 or layer != 1 or bitrate in {0, 15} or rate == 3:
+        return 0
+    kbits = MP3_BITRATES[3 if version == 3 else 2][bitrate]
+    return (144 if version == 3 else 72) * kbits * 1000 // MP3_RATES[version][rate] + (header >> 9 & 1)
+
+
+def _mp3_cut_off(path: Path) -> bool:
+    """Whether an mp3 ends in the middle of a frame: walks back to the last header whose predecessor leads to it."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(max(0, size - 8192))
+        tail = file.read()
+    if tail[-128:-125] == b"TAG":
+        tail = tail[:-128]
+    for start in range(len(tail) - 4):
+        at = start
+        frames = 0
+        while at + 4 <= len(tail) and (length := _mp3_frame_bytes(int.from_bytes(tail[at : at + 4], "big"))):
+            at += length
+            frames += 1
+        if frames >= 3:
+            return at > len(tail)
+    return False
+
+
+def decode(path: Path, target: Path, on_progress: Callable[[float], None] = lambda _: None) -> int:
+    """Decode a recording into a raw file of interleaved little-endian int16 at 16 kHz, one or two channels.
+
+    Streams: memory does not grow with the length. Returns the number of channels; more than two are mixed to one.
+    A frame that is damaged is left out. Raises UnreadableAudio where nothing can be decoded.
+    """
+    part = target.with_suffix(".part")
+    with _opened(path) as container, part.open("wb") as file:
+        stream = container.streams.audio[0]
+        channels = 2 if stream.codec_context.channels == 2 else 1
+        total = float(container.duration or 0) / av.time_base
+        resampler = AudioResampler(format="s16", layout="stereo" if channels == 2 else "mono", rate=SAMPLE_RATE)
+        written = 0
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                continue
+            for frame in frames:
+                for piece in resampler.resample(frame):
+                    written += file.write(piece.to_ndarray().tobytes())
+            if total:
+                on_progress(min(1.0, written / (2 * channels * SAMPLE_RATE) / total))
+        for piece in resampler.resample(None):
+            written += file.write(piece.to_ndarray().tobytes())
+    if not written:
+        raise UnreadableAudio("not_audio", "no sound could be decoded")
+    part.replace(target)
+    return channels
+
+
+def samples_of(decoded: Path, channels: int, channel: int) -> Samples:
+    """One channel of a file that `decode` wrote, as float32 in -1..1."""
+    interleaved = np.memmap(decoded, dtype="<i2", mode="r")
+    return interleaved[channel::channels].astype(np.float32) / np.float32(32768)
+
+
+DUAL_MONO_CORRELATION = 0.98
+"""Both channels carry the same sound above this; two parties on two channels stay far below 0.5."""
+
+
+def is_dual_mono(decoded: Path) -> bool:
+    """Whether the two channels of a decoded stereo file carry one and the same sound.
+
+    Correlates them second by second where there is sound, so that a long file needs no memory. A channel that is
+    silent throughout makes the file dual mono too: there is only one track to listen to.
+    """
+    pairs = np.memmap(decoded, dtype="<i2", mode="r").reshape(-1, 2)
+    power = np.zeros(3)
+    for start in range(0, len(pairs), SAMPLE_RATE):
+        left, right = pairs[start : start + SAMPLE_RATE].astype(np.float64).T
+        power += (left @ left, right @ right, left @ right)
+    if min(power[0], power[1]) < 1e-6 * max(power[0], power[1], 1.0):
+        return True
+    return bool(power[2] / np.sqrt(power[0] * power[1]) > DUAL_MONO_CORRELATION)
+
+
+def louder_channel(decoded: Path) -> int:
+    """The channel with more power: the one to listen to in a dual-mono file whose other channel is silent."""
+    pairs = np.memmap(decoded, dtype="<i2", mode="r").reshape(-1, 2)
+    power = np.zeros(2)
+    for start in range(0, len(pairs), SAMPLE_RATE):
+        power += (pairs[start : start + SAMPLE_RATE].astype(np.float64) ** 2).sum(axis=0)
+    return int(power.argmax())

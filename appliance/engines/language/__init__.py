@@ -1,0 +1,71 @@
+"""Language analysis: a transcript to sentiment, topics, intents, a summary and what is to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Speaker = Literal["A", "B"]
+"""A is the client, B is the manager."""
+
+Sentiment = Literal["positive", "negative", "neutral"]
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One segment of a transcript, as an analyst reads it. Times in milliseconds."""
+
+    id: str
+    speaker: Speaker
+    start_ms: int
+    end_ms: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A transcript and what is known about its call. `language` is the ISO 639-1 code that the speech engine heard."""
+
+    utterances: tuple[Utterance, ...]
+    language: str
+    direction: Literal["incoming", "outgoing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """The result for one call, within the limits of the frontend's contract.
+
+    sentiment_score: -1..1, its sign agrees with `sentiment`. topics: at most 5. summary: at most 120 words.
+    """
+
+    sentiment: Sentiment
+    sentiment_score: float
+    topics: tuple[str, ...]
+    intents: tuple[str, ...]
+    summary: str
+    action_items: tuple[str, ...]
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisRecord:
+    """An analysis and how it came about. `prompt_version` is the version of the ontology for `builtin`."""
+
+    analysis: Analysis
+    provider: str
+    model: str
+    prompt_version: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Analyst(Protocol):
+    """Analyses one conversation."""
+
+    provider: str
+    model: str
+
+    def analyse(self, conversation: Conversation, *, topics: Sequence[str] = ()) -> AnalysisRecord:
+        """Analyse; `topics` are the site's own topics, preferred over others. Raises EngineError."""
+        ...

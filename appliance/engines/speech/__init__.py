@@ -1,0 +1,73 @@
+"""Speech recognition: sound to words with times and probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 16_000
+"""What every engine listens at, in Hz."""
+
+Samples = NDArray[np.float32]
+"""Mono sound at 16 kHz, shape (n,), values in -1..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word as spoken; times in milliseconds from the start of the samples, probability 0-1."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenSegment:
+    """Words said without a long pause. `confidence` is the mean probability of the words, 0-1."""
+
+    start_ms: int
+    end_ms: int
+    text: str
+    confidence: float
+    language: str
+    words: tuple[Word, ...]
+    no_speech_probability: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Transcription:
+    """What one channel says. `language` is an ISO 639-1 code with its probability 0-1."""
+
+    language: str
+    language_probability: float
+    segments: tuple[SpokenSegment, ...]
+
+
+class SpeechEngine(Protocol):
+    """Recognises speech in one channel. Engines are safe to call from several threads, one call after the other."""
+
+    name: str
+    """The engine: `faster-whisper` or `whisper.cpp`."""
+
+    weights: str
+    """The weights' name, as shown in `transcript_model`."""
+
+    def transcribe(
+        self,
+        samples: Samples,
+        *,
+        languages: Sequence[str] = (),
+        on_progress: Callable[[float], None] = lambda _: None,
+    ) -> Transcription:
+        """Recognise everything that is said in `samples`.
+
+        languages: the codes to choose from; empty means every language that the weights know, one means no guess.
+        on_progress: called with the share done, 0-1; what it raises aborts the recognition.
+        Raises EngineError when the weights or the library fail.
+        """
+        ...

@@ -1,0 +1,28 @@
+"""Database entities: what Alembic reads. States are text with a CHECK; constraints are named; times are aware UTC."""
+
+from appliance.models.analyses import AiAnalysis
+from appliance.models.base import Base
+from appliance.models.calls import Call
+from appliance.models.events import Event
+from appliance.models.exports import Export
+from appliance.models.objects import ObjectDeletion
+from appliance.models.pipelines import Pipeline, StageOutput
+from appliance.models.segments import Segment
+from appliance.models.sessions import LoginFailure, RefreshToken, RevokedToken
+from appliance.models.users import User
+
+__all__ = [
+    "AiAnalysis",
+    "Base",
+    "Call",
+    "Event",
+    "Export",
+    "LoginFailure",
+    "ObjectDeletion",
+    "Pipeline",
+    "RefreshToken",
+    "RevokedToken",
+    "Segment",
+    "StageOutput",
+    "User",
+]

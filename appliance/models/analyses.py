@@ -1,0 +1,47 @@
+"""Analyses of calls by a language model or the built-in analyst."""
+
+from __future__ import annotations
+
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from appliance.models.base import Base, Identified, Timestamped, one_of
+
+Sentiment = Literal["positive", "negative", "neutral"]
+
+ProcessingStatus = Literal["pending", "completed", "failed"]
+"""pending: not analysed yet. completed: the fields hold the result. failed: the pipeline gave up, see its error."""
+
+
+class AiAnalysis(Identified, Timestamped, Base):
+    """One call's analysis; a row exists from the upload on, so that its status can be read at any time."""
+
+    __tablename__ = "ai_analyses"
+    __table_args__ = (
+        UniqueConstraint("call_id"),
+        CheckConstraint(one_of("sentiment", "positive", "negative", "neutral"), name="sentiment"),
+        CheckConstraint(one_of("processing_status", "pending", "completed", "failed"), name="processing_status"),
+        CheckConstraint("sentiment_score BETWEEN -1 AND 1", name="sentiment_score"),
+        CheckConstraint("cardinality(topics) <= 5", name="topics"),
+        Index("ix_ai_analyses_sentiment", "sentiment"),
+    )
+
+    call_id: Mapped[UUID] = mapped_column(ForeignKey("calls.id", ondelete="CASCADE"))
+    processing_status: Mapped[ProcessingStatus] = mapped_column(Text, default="pending")
+    sentiment: Mapped[Sentiment] = mapped_column(Text, default="neutral")
+    sentiment_score: Mapped[float] = mapped_column(default=0.0)
+    topics: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    intents: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    summary: Mapped[str] = mapped_column(default="")
+    action_items: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    language: Mapped[str] = mapped_column(default="ru")
+    provider: Mapped[str | None]
+    model: Mapped[str | None]
+    prompt_version: Mapped[str | None]
+    prompt_tokens: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+    completion_tokens: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+    elapsed_ms: Mapped[int] = mapped_column(server_default=text("0"), default=0)

@@ -1,0 +1,53 @@
+"""Decode: the recording to 16 kHz samples, and whether its channels are two parties."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from appliance.engines import audio
+from appliance.engines.speech import SAMPLE_RATE
+from appliance.pipeline.stage import Queue, StageContext
+from appliance.store import objects
+
+
+def decoded_file(context: StageContext) -> Path:
+    """The decoded samples in the scratch folder; made again where another worker or a cleaning took them away."""
+    target = context.equipment.scratch(context.call_id) / "samples.s16"
+    if not target.exists():
+        recording = target.with_name("recording")
+        objects.download(context.audio_key, recording)
+        audio.decode(recording, target, context.on_progress)
+        recording.unlink()
+    return target
+
+
+def shape_of(decoded: Path, stored: int) -> dict[str, Any]:
+    """What the later stages must know of a decoded file with `stored` channels."""
+    single = stored == 1 or audio.is_dual_mono(decoded)
+    return {
+        "of": stored,
+        "channels": 1 if single else 2,
+        "channel": audio.louder_channel(decoded) if single and stored == 2 else 0,
+        "duration_ms": decoded.stat().st_size * 1000 // (2 * stored * SAMPLE_RATE),
+    }
+
+
+class Decode:
+    """Output: `channels` to listen to (1 or 2), `channel` that a single one is taken from, `of`, `duration_ms`."""
+
+    name = "decode"
+    queue: Queue = "speech"
+
+    def run(self, context: StageContext) -> dict[str, Any]:
+        folder = context.equipment.scratch(context.call_id)
+        recording, target = folder / "recording", folder / "samples.s16"
+        objects.download(context.audio_key, recording)
+        stored = audio.decode(recording, target, context.on_progress)
+        recording.unlink()
+        return shape_of(target, stored)
+
+    def record(self, session: Session, context: StageContext, output: dict[str, Any]) -> None:
+        """Nothing: the call's duration is what the upload found."""

@@ -1,0 +1,38 @@
+"""Diarize: whose voice said which words. A channel is a speaker in stereo; voices are told apart in mono."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy.orm import Session
+
+from appliance.engines import audio
+from appliance.engines.diarization.attribution import SpeakerSegment, attribute, merge_channels
+from appliance.pipeline.decode import decoded_file
+from appliance.pipeline.stage import Queue, StageContext
+from appliance.pipeline.transcribe import TRANSCRIPTIONS
+
+SPEAKER_SEGMENTS = TypeAdapter(list[SpeakerSegment])
+
+
+class Diarize:
+    """Output: `diarizer` (`channels` for stereo) and `segments`: what each speaker number said, in order of time."""
+
+    name = "diarize"
+    queue: Queue = "speech"
+
+    def run(self, context: StageContext) -> dict[str, Any]:
+        heard = TRANSCRIPTIONS.validate_python(context.outputs["transcribe"]["channels"])
+        if len(heard) == 2:
+            name, segments = "channels", merge_channels(heard[0].segments, heard[1].segments)
+        else:
+            shape = context.outputs["decode"]
+            diarizer = context.equipment.diarizer
+            samples = audio.samples_of(decoded_file(context), shape["of"], shape["channel"])
+            context.on_progress(0.1)
+            name, segments = diarizer.name, attribute(heard[0].segments, diarizer.diarize(samples, speakers=2))
+        return {"diarizer": name, "segments": SPEAKER_SEGMENTS.dump_python(list(segments), mode="json")}
+
+    def record(self, session: Session, context: StageContext, output: dict[str, Any]) -> None:
+        """Nothing yet: the segments are written once it is known who is the client."""

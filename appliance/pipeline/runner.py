@@ -1,0 +1,190 @@
+"""Run one stage of one call: claim its lease, work with no session open, record output and next stage at once."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from sqlalchemy import select
+
+from appliance import logs
+from appliance.errors import ApplianceError, EngineError, StageError
+from appliance.models import Call, Pipeline, User
+from appliance.pipeline import plan
+from appliance.pipeline.equipment import Equipment
+from appliance.pipeline.stage import Queue, Stage, StageContext
+from appliance.store import db, events, pipelines
+
+log = logs.get(__name__)
+
+WORKER = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+
+PROGRESS_PAUSE_S = 0.3
+"""Progress is told at most this often."""
+
+RETRY_BASE_S = 2.0
+RETRY_LIMIT_S = 300.0
+
+
+class LeaseLost(Exception):
+    """Another worker may have the call by now: nothing of this run may be written."""
+
+
+class Stopping(Exception):
+    """The process is to stop: the stage ends now and is run again by whoever comes next."""
+
+
+stopping = threading.Event()
+"""Set when the process is asked to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    code: str
+    message: str
+    retryable: bool
+
+
+def run_next(call_id: UUID, queue: Queue, equipment: Equipment) -> Queue | None:
+    """Run the next stage of a call where it is due and belongs to `queue`; returns the queue of the stage after it."""
+    lease_s = equipment.settings.lease_s
+    owner = f"{WORKER}:{uuid4().hex[:8]}"
+    with db.unit_of_work() as session:
+        mine = [stage.name for stage in plan.STAGES if stage.queue == queue]
+        claimed = pipelines.claim(session, call_id, mine, owner, lease_s)
+        if claimed is None:
+            waiting = session.scalar(
+                select(Pipeline.stage).where(Pipeline.call_id == call_id, Pipeline.state == "waiting")
+            )
+            elsewhere = plan.stage_named(waiting).queue if waiting else queue
+            return elsewhere if elsewhere != queue else None
+        facts = session.execute(
+            select(Call.type, Call.audio_key, User.name)
+            .join(User, Call.manager_id == User.id)
+            .where(Call.id == call_id)
+        ).one()
+        outputs = pipelines.outputs(session, call_id)
+    stage = plan.stage_named(claimed)
+    with logs.bind(call_id=str(call_id), stage=stage.name):
+        try:
+            with _heartbeat(call_id, owner, lease_s) as check:
+                context = StageContext(
+                    call_id,
+                    facts.type,
+                    facts.audio_key or "",
+                    facts.name,
+                    outputs,
+                    equipment,
+                    _progress(call_id, stage, check),
+                )
+                done = _run_and_record(stage, context, owner, check)
+        except LeaseLost:
+            log.warning("stage_lease_lost")
+            return None
+        except Stopping:
+            with db.unit_of_work() as session:
+                pipelines.give_back(session, call_id, owner)
+            log.info("stage_given_back")
+            return None
+        except Exception as error:  # noqa: BLE001 - whatever a stage raises is recorded with its call
+            _record_failure(stage, call_id, owner, _failure_of(error), equipment)
+            return None
+    following = plan.stage_after(stage.name)
+    return following.queue if done and following else None
+
+
+def _run_and_record(stage: Stage, context: StageContext, owner: str, check: Callable[[], None]) -> bool:
+    began = time.monotonic()
+    context.on_progress(0.0)
+    output = context.outputs.get(stage.name) or stage.run(context)
+    check()
+    elapsed_ms = round((time.monotonic() - began) * 1000)
+    following = plan.stage_after(stage.name)
+    with db.unit_of_work() as session:
+        name = following.name if following else None
+        if not pipelines.finish(session, context.call_id, owner, stage.name, name, output, elapsed_ms):
+            raise LeaseLost
+        stage.record(session, context, output)
+        events.tell_progress(session, context.call_id, stage.name, 1.0)
+    log.info("stage_completed", ms=elapsed_ms)
+    return True
+
+
+@contextmanager
+def _heartbeat(call_id: UUID, owner: str, lease_s: float) -> Iterator[Callable[[], None]]:
+    """Renew the lease in the background; the yielded function raises where it was lost or the process stops.
+
+    A database that is away for less than the lease is no loss; one that is away for longer is.
+    """
+    done, lost = threading.Event(), threading.Event()
+
+    def beat() -> None:
+        renewed = time.monotonic()
+        while not done.wait(lease_s / 3):
+            try:
+                with db.unit_of_work() as session:
+                    if not pipelines.renew(session, call_id, owner, lease_s):
+                        lost.set()
+                        return
+                renewed = time.monotonic()
+            except Exception as error:  # noqa: BLE001 - the database may be away for a moment
+                log.warning("lease_renewal_failed", error=type(error).__name__)
+                if time.monotonic() - renewed > lease_s:
+                    lost.set()
+                    return
+
+    def check() -> None:
+        if lost.is_set():
+            raise LeaseLost
+        if stopping.is_set():
+            raise Stopping
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield check
+    finally:
+        done.set()
+        thread.join()
+
+
+def _progress(call_id: UUID, stage: Stage, check: Callable[[], None]) -> Callable[[float], None]:
+    told = 0.0
+
+    def tell(share: float) -> None:
+        nonlocal told
+        check()
+        if time.monotonic() - told >= PROGRESS_PAUSE_S:
+            told = time.monotonic()
+            with db.unit_of_work() as session:
+                events.tell_progress(session, call_id, stage.name, share)
+
+    return tell
+
+
+def _failure_of(error: Exception) -> Failure:
+    if isinstance(error, StageError | EngineError):
+        return Failure(error.code, str(error), error.retryable)
+    if isinstance(error, ApplianceError):
+        return Failure(error.code, str(error), error.status >= 500)
+    log.error("stage_crashed", exc_info=error)
+    return Failure("internal_error", type(error).__name__, retryable=True)
+
+
+def _record_failure(stage: Stage, call_id: UUID, owner: str, failure: Failure, equipment: Equipment) -> None:
+    with db.unit_of_work() as session:
+        attempts = session.scalar(select(Pipeline.attempts).where(Pipeline.call_id == call_id)) or 0
+        again = failure.retryable and attempts + 1 < equipment.settings.stage_attempts
+        if again:
+            delay_s = min(RETRY_LIMIT_S, RETRY_BASE_S * 2**attempts) * random.uniform(0.75, 1.25)  # noqa: S311
+            pipelines.postpone(session, call_id, owner, failure.code, failure.message, delay_s)
+        else:
+            pipelines.fail(session, call_id, failure.code, failure.message, owner=owner)
+    log.warning("stage_failed", code=failure.code, retried=again, attempt=attempts + 1, of=stage.name)

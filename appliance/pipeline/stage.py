@@ -1,0 +1,43 @@
+"""What a stage is, and what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from appliance.pipeline.equipment import Equipment
+
+Queue = Literal["speech", "analysis"]
+
+
+@dataclass(frozen=True, slots=True)
+class StageContext:
+    """One call as a stage sees it: facts and the outputs of the stages before, never a database session."""
+
+    call_id: UUID
+    direction: Literal["incoming", "outgoing"]
+    audio_key: str
+    manager_name: str
+    outputs: Mapping[str, dict[str, Any]]
+    equipment: Equipment
+    on_progress: Callable[[float], None]
+    """Tells how far the stage is, 0-1; raises where the lease was lost, which ends the stage."""
+
+
+class Stage(Protocol):
+    """One step of the pipeline. Its output is JSON, written once; a stage whose output exists is skipped."""
+
+    name: str
+    queue: Queue
+
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Do the work with no database session open. Raises StageError or EngineError."""
+        ...
+
+    def record(self, session: Session, context: StageContext, output: dict[str, Any]) -> None:
+        """Write what the output means for the call, in the transaction that stores the output."""
+        ...

@@ -1,0 +1,147 @@
+"""Calls: receive one, show one, and what else people do with them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+
+from appliance import logs
+from appliance.config import settings
+from appliance.engines import audio
+from appliance.models import AiAnalysis, Call, ObjectDeletion, Pipeline
+from appliance.models.calls import CallType
+from appliance.pipeline import plan
+from appliance.services import failures, phones
+from appliance.store import calls, db, events, objects, users
+from appliance.store.visibility import Viewer
+from appliance.tasks import queue
+
+log = logs.get(__name__)
+
+UPLOAD_MAY_TAKE = timedelta(hours=2)
+"""After so long an upload that never became a call is deleted from the store."""
+
+REFUSALS = {
+    "not_audio": failures.UnsupportedAudio,
+    "no_sound": failures.NoSound,
+    "audio_empty": failures.EmptyAudio,
+    "audio_truncated": failures.TruncatedAudio,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A recording that arrived: the open file and its path (read from any position), and what was said of it."""
+
+    file: BinaryIO
+    path: Path
+    direction: CallType
+    manager_name: str
+    client_name: str | None = None
+    phone: str | None = None
+    date: datetime | None = None
+    idempotency_key: str | None = None
+
+
+def receive(viewer: Viewer, upload: Upload) -> UUID:
+    """Take a recording in: check it, store it, create its call, ring for the pipeline. Returns the call's id.
+
+    Nothing is stored of a recording that is refused. An upload that dies on the way leaves no orphan: its key is
+    marked for deletion before it is written, and the mark is withdrawn by the transaction that creates the call.
+    Raises the failures of REFUSALS, UploadTooLarge, RecordingTooLong, InvalidPhone, NotAllowed.
+    """
+    if viewer.role == "analyst":
+        raise failures.NotAllowed
+    phone = phones.parse(upload.phone) if upload.phone else None
+    if upload.idempotency_key and (known := _uploaded_before(viewer, upload.idempotency_key)):
+        return known
+    facts = examine(upload.file, upload.path)
+    call_id = uuid4()
+    key = f"recordings/{call_id}.{facts.extension}"
+    size = upload.file.seek(0, os.SEEK_END)
+    with db.unit_of_work() as session:
+        session.add(ObjectDeletion(key=key, not_before=datetime.now(UTC) + UPLOAD_MAY_TAKE))
+    upload.file.seek(0)
+    objects.put(key, upload.file, size, facts.media_type)
+    try:
+        _create(viewer, upload, call_id, key, facts, size, phone)
+    except IntegrityError:
+        if not upload.idempotency_key or not (known := _uploaded_before(viewer, upload.idempotency_key)):
+            raise
+        _discard_now(key)
+        return known
+    queue.ring(call_id, "speech")
+    log.info("call_received", call_id=str(call_id), bytes=size, seconds=facts.duration_ms / 1000, codec=facts.codec)
+    return call_id
+
+
+def examine(file: BinaryIO, path: Path) -> audio.AudioFacts:
+    """What a recording is; refuses what is no recording, is damaged, too large or too long."""
+    limits = settings()
+    if file.seek(0, os.SEEK_END) > limits.upload_max_bytes:
+        raise failures.UploadTooLarge(megabytes=limits.upload_max_bytes // 2**20)
+    try:
+        facts = audio.probe(path)
+    except audio.UnreadableAudio as error:
+        raise REFUSALS[error.code] from None
+    if facts.duration_ms > limits.upload_max_minutes * 60_000:
+        raise failures.RecordingTooLong(minutes=limits.upload_max_minutes)
+    return facts
+
+
+def _uploaded_before(viewer: Viewer, key: str) -> UUID | None:
+    with db.unit_of_work() as session:
+        return session.scalar(select(Call.id).where(Call.uploaded_by_id == viewer.id, Call.idempotency_key == key))
+
+
+def _create(
+    viewer: Viewer, upload: Upload, call_id: UUID, key: str, facts: audio.AudioFacts, size: int, phone: str | None
+) -> None:
+    with db.unit_of_work() as session:
+        named = viewer.id if viewer.role == "manager" else users.manager_named(session, upload.manager_name).id
+        call = Call(
+            id=call_id,
+            type=upload.direction,
+            status="in-progress",
+            phone=phone,
+            client_name=(upload.client_name or "").strip() or None,
+            manager_id=named,
+            uploaded_by_id=viewer.id,
+            idempotency_key=upload.idempotency_key,
+            duration_ms=facts.duration_ms,
+            date=upload.date or datetime.now(UTC),
+            audio_key=key,
+            audio_type=facts.media_type,
+            audio_bytes=size,
+            audio_codec=facts.codec,
+            audio_channels=facts.channels,
+        )
+        session.add(call)
+        session.flush()
+        session.add_all(
+            [AiAnalysis(call_id=call_id), Pipeline(call_id=call_id, stage=plan.FIRST, rung_at=datetime.now(UTC))]
+        )
+        events.append(session, "call_created", call_id)
+        session.execute(delete(ObjectDeletion).where(ObjectDeletion.key == key))
+
+
+def _discard_now(key: str) -> None:
+    with db.unit_of_work() as session:
+        marked = session.get_one(ObjectDeletion, key)
+        marked.not_before = datetime.now(UTC)
+
+
+def show(viewer: Viewer, call_id: UUID) -> Call:
+    """A call with everything that belongs to it. Raises CallNotFound, also where the viewer may not see it."""
+    with db.unit_of_work() as session:
+        call = calls.detail(session, viewer, call_id)
+    if call is None:
+        raise failures.CallNotFound
+    return call

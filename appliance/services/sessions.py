@@ -1,0 +1,169 @@
+"""Log in, stay logged in, log out. Access tokens are JWTs that name a session; they die with it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import jwt
+from pwdlib import PasswordHash
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from appliance.config import settings
+from appliance.models import LoginFailure, RefreshToken, RevokedToken, User
+from appliance.services import failures
+from appliance.store import db, users
+from appliance.store.visibility import Viewer
+
+ALGORITHM = "HS256"
+PASSWORDS = PasswordHash.recommended()
+REFRESH_LIFE = timedelta(days=30)
+FREE_ATTEMPTS = 5
+"""Wrong passwords in a row before an account or an address has to wait: a second, then twice as long each time."""
+
+LONGEST_LOCK_S = 15 * 60
+FAILURES_FORGOTTEN_S = 24 * 3600
+
+NOBODY = PASSWORDS.hash(secrets.token_hex())
+"""Verified where there is no such account, so that both answers take the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """What a log-in or a refresh answers."""
+
+    user: User
+    token: str
+    refresh_token: str
+    expires_in: int
+
+
+def log_in(email: str, password: str, address: str) -> LoggedIn:
+    """Begin a session. Raises WrongCredentials for an unknown e-mail as for a wrong password, and TooManyAttempts."""
+    keys = [_failure_key("account", email.strip().lower()), _failure_key("address", address)]
+    with db.unit_of_work() as session:
+        _refuse_locked(session, keys)
+        user = users.by_email(session, email)
+    known = user.password_hash if user is not None and user.is_active else None
+    right, better = PASSWORDS.verify_and_update(password, known or NOBODY)
+    if user is None or known is None or not right:
+        with db.unit_of_work() as session:
+            for key in keys:
+                _count_failure(session, key)
+        raise failures.WrongCredentials
+    with db.unit_of_work() as session:
+        session.execute(delete(LoginFailure).where(LoginFailure.key == keys[0]))
+        if better:
+            session.execute(update(User).where(User.id == user.id).values(password_hash=better))
+        return _issue(session, user, family=uuid4())
+
+
+def refresh(refresh_token: str) -> LoggedIn:
+    """Exchange a refresh token for new tokens. One that was used before ends the session: it may have been stolen."""
+    with db.unit_of_work() as session:
+        stored = session.scalar(
+            select(RefreshToken).where(RefreshToken.digest == _digest(refresh_token)).with_for_update()
+        )
+        if stored is not None and stored.used_at is not None:
+            _end(session, stored.family)
+            stored = None
+        if stored is not None and stored.expires_at > datetime.now(UTC):
+            user = session.get_one(User, stored.user_id)
+            if user.is_active:
+                stored.used_at = datetime.now(UTC)
+                return _issue(session, user, family=stored.family)
+    raise failures.NotAuthenticated
+
+
+def log_out(viewer: Viewer) -> None:
+    """End the viewer's session: its access and refresh tokens are worth nothing from now on."""
+    with db.unit_of_work() as session:
+        _end(session, viewer.session)
+
+
+def authenticate(token: str) -> Viewer:
+    """The viewer that a valid access token of a living session names. Raises NotAuthenticated."""
+    try:
+        claims = jwt.decode(
+            token,
+            settings().jwt_secret.get_secret_value(),
+            algorithms=[ALGORITHM],
+            options={"require": ["exp", "sub", "sid", "typ"]},
+        )
+        user_id, family = UUID(claims["sub"]), UUID(claims["sid"])
+    except (jwt.InvalidTokenError, ValueError, AttributeError, TypeError):
+        raise failures.NotAuthenticated from None
+    if claims["typ"] != "access":
+        raise failures.NotAuthenticated
+    with db.unit_of_work() as session:
+        user = session.scalar(
+            select(User).where(
+                User.id == user_id,
+                User.is_active,
+                ~select(RevokedToken).where(RevokedToken.family == family).exists(),
+            )
+        )
+    if user is None:
+        raise failures.NotAuthenticated
+    return Viewer(user.id, user.name, user.role, family)
+
+
+def _issue(session: Session, user: User, family: UUID) -> LoggedIn:
+    now, life = datetime.now(UTC), settings().jwt_expires_in
+    claims = {
+        "sub": str(user.id),
+        "sid": str(family),
+        "typ": "access",
+        "jti": uuid4().hex,
+        "iat": now,
+        "exp": now + timedelta(seconds=life),
+    }
+    refresh_token = secrets.token_urlsafe(32)
+    session.add(
+        RefreshToken(user_id=user.id, family=family, digest=_digest(refresh_token), expires_at=now + REFRESH_LIFE)
+    )
+    token = jwt.encode(claims, settings().jwt_secret.get_secret_value(), ALGORITHM)
+    return LoggedIn(user, token, refresh_token, life)
+
+
+def _end(session: Session, family: UUID) -> None:
+    session.execute(delete(RefreshToken).where(RefreshToken.family == family))
+    expires = datetime.now(UTC) + timedelta(seconds=settings().jwt_expires_in)
+    session.execute(insert(RevokedToken).values(family=family, expires_at=expires).on_conflict_do_nothing())
+
+
+def _digest(refresh_token: str) -> bytes:
+    return hashlib.sha256(refresh_token.encode()).digest()
+
+
+def _failure_key(kind: str, value: str) -> str:
+    secret = settings().jwt_secret.get_secret_value().encode()
+    return hmac.new(secret, f"{kind}\n{value}".encode(), hashlib.sha256).hexdigest()
+
+
+def _refuse_locked(session: Session, keys: list[str]) -> None:
+    locked = session.scalar(select(func.max(LoginFailure.locked_until)).where(LoginFailure.key.in_(keys)))
+    if locked is not None and (left := (locked - datetime.now(UTC)).total_seconds()) > 0:
+        seconds = int(left) + 1
+        raise failures.TooManyAttempts(seconds=seconds, headers={"Retry-After": str(seconds)})
+
+
+def _count_failure(session: Session, key: str) -> None:
+    count = session.scalar(
+        insert(LoginFailure)
+        .values(key=key, failures=1)
+        .on_conflict_do_update(
+            index_elements=[LoginFailure.key], set_={"failures": LoginFailure.failures + 1, "last_at": func.now()}
+        )
+        .returning(LoginFailure.failures)
+    )
+    over = (count or 0) - FREE_ATTEMPTS
+    if over >= 0:
+        until = datetime.now(UTC) + timedelta(seconds=min(LONGEST_LOCK_S, 2**over))
+        session.execute(update(LoginFailure).where(LoginFailure.key == key).values(locked_until=until))

@@ -1,0 +1,43 @@
+"""PostgreSQL: one engine per process, a session per unit of work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+import psycopg
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.orm import Session
+
+from appliance.config import settings
+
+
+def dsn() -> str:
+    """The database's address in the plain form that psycopg and the operator use."""
+    return settings().database_url.replace("postgresql+psycopg://", "postgresql://", 1)
+
+
+@lru_cache
+def engine() -> Engine:
+    """The pool of this process. Connections are checked before use, so that a restarted server is no error."""
+    return create_engine(
+        dsn().replace("postgresql://", "postgresql+psycopg://", 1),
+        pool_pre_ping=True,
+        pool_size=10,
+        max_overflow=20,
+        pool_timeout=5,
+        connect_args={"connect_timeout": 4, "application_name": "call-analytics"},
+    )
+
+
+@contextmanager
+def unit_of_work() -> Iterator[Session]:
+    """A session that commits at the end and rolls back on an exception."""
+    with Session(engine(), expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+def connect() -> psycopg.Connection:
+    """A connection of its own in autocommit mode, for LISTEN and for maintenance."""
+    return psycopg.connect(dsn(), autocommit=True, connect_timeout=4)

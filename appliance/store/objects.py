@@ -1,0 +1,118 @@
+"""The object store: any S3 server, by the minio SDK. Keys are immutable: written once, then read or deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+import urllib3
+from minio import Minio
+from minio.error import S3Error
+
+from appliance.config import settings
+from appliance.errors import ApplianceError
+
+PART_BYTES = 128 * 1024 * 1024
+"""Above the largest recording, so that one is a single object: overwriting or deleting parts leaks on some servers."""
+
+
+class ObjectStoreUnavailable(ApplianceError):
+    code = "object_store_unavailable"
+    status = 503
+    ru = "Хранилище записей временно недоступно"
+    en = "The recording store is temporarily unavailable"
+
+
+class ObjectMissing(ApplianceError):
+    code = "recording_missing"
+    status = 404
+    ru = "Запись не найдена"
+    en = "The recording was not found"
+
+
+@lru_cache
+def client() -> Minio:
+    """The SDK's client of this process, with short time-outs: a dead store must answer as an error, not as silence."""
+    url = urlsplit(settings().s3_endpoint)
+    pool = urllib3.PoolManager(
+        timeout=urllib3.Timeout(connect=2, read=30),
+        maxsize=16,
+        retries=urllib3.Retry(total=1, connect=1, read=0, backoff_factor=0.1),
+    )
+    return Minio(
+        url.netloc,
+        access_key=settings().s3_access_key,
+        secret_key=settings().s3_secret_key.get_secret_value(),
+        secure=url.scheme == "https",
+        region=settings().s3_region,
+        http_client=pool,
+    )
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    try:
+        yield
+    except S3Error as error:
+        if error.code in {"NoSuchKey", "NoSuchObject"}:
+            raise ObjectMissing from None
+        raise ObjectStoreUnavailable from error
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise ObjectStoreUnavailable from error
+
+
+def ensure_bucket() -> None:
+    """Create the bucket where it is missing."""
+    with _reported():
+        if not client().bucket_exists(settings().s3_bucket):
+            client().make_bucket(settings().s3_bucket)
+
+
+def put(key: str, source: BinaryIO, length: int, content_type: str) -> None:
+    """Store `length` bytes read from `source` under a key that was never used before."""
+    with _reported():
+        client().put_object(settings().s3_bucket, key, source, length, content_type=content_type, part_size=PART_BYTES)
+
+
+def download(key: str, target: Path) -> None:
+    """Copy an object into a file; a half-copied file never appears under the target's name."""
+    part = target.with_suffix(target.suffix + ".part")
+    with _reported():
+        response = client().get_object(settings().s3_bucket, key)
+        try:
+            with part.open("wb") as file:
+                for chunk in response.stream(1 << 20):
+                    file.write(chunk)
+        finally:
+            response.close()
+            response.release_conn()
+    part.replace(target)
+
+
+def stream(key: str, offset: int, length: int) -> Iterator[bytes]:
+    """The bytes of a range, in pieces. The request is made before the first piece is asked for."""
+    with _reported():
+        response = client().get_object(settings().s3_bucket, key, offset=offset, length=length)
+
+    def pieces() -> Iterator[bytes]:
+        try:
+            yield from response.stream(1 << 16)
+        finally:
+            response.close()
+            response.release_conn()
+
+    return pieces()
+
+
+def delete(key: str) -> None:
+    """Delete an object; one that is not there is no error."""
+    with _reported():
+        try:
+            client().remove_object(settings().s3_bucket, key)
+        except S3Error as error:
+            if error.code not in {"NoSuchKey", "NoSuchObject"}:
+                raise

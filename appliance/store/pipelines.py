@@ -1,0 +1,220 @@
+"""Queries on pipeline rows: guarded updates that change exactly one row, or say that somebody else did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, insert, or_, select, text, update
+from sqlalchemy.orm import Session
+
+from appliance.models import AiAnalysis, Call, Pipeline, StageOutput
+from appliance.store import events
+
+
+def seconds(amount: float) -> Any:
+    """An interval of PostgreSQL."""
+    return func.make_interval(0, 0, 0, 0, 0, 0, amount)
+
+
+def claim(session: Session, call_id: UUID, stages: Sequence[str], owner: str, lease_s: float) -> str | None:
+    """Take the lease on a call whose next stage is one of `stages` and due; returns that stage, None where not due."""
+    return session.scalar(
+        update(Pipeline)
+        .where(
+            Pipeline.call_id == call_id,
+            Pipeline.state == "waiting",
+            Pipeline.stage.in_(stages),
+            Pipeline.not_before <= func.now(),
+        )
+        .values(state="running", lease_owner=owner, lease_until=func.now() + seconds(lease_s))
+        .returning(Pipeline.stage)
+    )
+
+
+def renew(session: Session, call_id: UUID, owner: str, lease_s: float) -> bool:
+    """Heartbeat: keep the lease; False where it was lost."""
+    renewed = session.scalar(
+        update(Pipeline)
+        .where(Pipeline.call_id == call_id, Pipeline.state == "running", Pipeline.lease_owner == owner)
+        .values(lease_until=func.now() + seconds(lease_s))
+        .returning(Pipeline.call_id)
+    )
+    return renewed is not None
+
+
+def finish(
+    session: Session,
+    call_id: UUID,
+    owner: str,
+    stage: str,
+    following: str | None,
+    output: dict[str, Any],
+    elapsed_ms: int,
+) -> bool:
+    """Record a stage's output and move on to the next stage; False where the lease was lost, and nothing is written."""
+    moved = session.scalar(
+        update(Pipeline)
+        .where(
+            Pipeline.call_id == call_id,
+            Pipeline.state == "running",
+            Pipeline.lease_owner == owner,
+            Pipeline.stage == stage,
+        )
+        .values(
+            state="waiting" if following else "completed",
+            stage=following or stage,
+            lease_owner=None,
+            lease_until=None,
+            not_before=func.now(),
+            rung_at=func.now(),
+            attempts=0,
+            deaths=0,
+        )
+        .returning(Pipeline.call_id)
+    )
+    if moved is None:
+        return False
+    session.execute(insert(StageOutput).values(call_id=call_id, stage=stage, output=output, elapsed_ms=elapsed_ms))
+    return True
+
+
+def postpone(session: Session, call_id: UUID, owner: str, code: str, message: str, delay_s: float) -> bool:
+    """A stage failed and is tried again after `delay_s`; False where the lease was lost."""
+    moved = session.scalar(
+        update(Pipeline)
+        .where(Pipeline.call_id == call_id, Pipeline.state == "running", Pipeline.lease_owner == owner)
+        .values(
+            state="waiting",
+            lease_owner=None,
+            lease_until=None,
+            attempts=Pipeline.attempts + 1,
+            not_before=func.now() + seconds(delay_s),
+            error_code=code,
+            error=message,
+        )
+        .returning(Pipeline.call_id)
+    )
+    return moved is not None
+
+
+def give_back(session: Session, call_id: UUID, owner: str) -> None:
+    """The worker stops: its lease ends at once and counts as no failure."""
+    session.execute(
+        update(Pipeline)
+        .where(Pipeline.call_id == call_id, Pipeline.state == "running", Pipeline.lease_owner == owner)
+        .values(state="waiting", lease_owner=None, lease_until=None, rung_at=None)
+    )
+
+
+def fail(session: Session, call_id: UUID, code: str, message: str, *, owner: str | None) -> bool:
+    """Give a call up: it took place, so it is completed, without an analysis, and everybody is told why.
+
+    owner: only while this worker holds the lease; None: whoever holds it. False where the row had changed meanwhile.
+    """
+    held = [Pipeline.lease_owner == owner] if owner else []
+    failed = session.scalar(
+        update(Pipeline)
+        .where(Pipeline.call_id == call_id, Pipeline.state.in_(("running", "waiting")), *held)
+        .values(state="failed", lease_owner=None, lease_until=None, error_code=code, error=message)
+        .returning(Pipeline.call_id)
+    )
+    if failed is None:
+        return False
+    session.execute(update(Call).where(Call.id == call_id).values(status="completed"))
+    session.execute(update(AiAnalysis).where(AiAnalysis.call_id == call_id).values(processing_status="failed"))
+    events.append(session, "call_processing_failed", call_id, {"call_id": str(call_id), "error": code})
+    return True
+
+
+def restart(session: Session, call_id: UUID, first_stage: str) -> bool:
+    """Process a call anew from its recording; False while it is being processed."""
+    restarted = session.scalar(
+        update(Pipeline)
+        .where(Pipeline.call_id == call_id, Pipeline.state.in_(("completed", "failed")))
+        .values(
+            state="waiting",
+            stage=first_stage,
+            run=Pipeline.run + 1,
+            attempts=0,
+            deaths=0,
+            not_before=func.now(),
+            rung_at=func.now(),
+            error_code=None,
+            error=None,
+        )
+        .returning(Pipeline.call_id)
+    )
+    if restarted is None:
+        return False
+    session.execute(delete(StageOutput).where(StageOutput.call_id == call_id))
+    session.execute(update(Call).where(Call.id == call_id).values(status="in-progress"))
+    session.execute(update(AiAnalysis).where(AiAnalysis.call_id == call_id).values(processing_status="pending"))
+    return True
+
+
+def expire(session: Session) -> Sequence[tuple[UUID, int, str]]:
+    """Take the leases of dead workers away: (call, deaths in this stage, stage) of each."""
+    return (
+        session.execute(
+            update(Pipeline)
+            .where(Pipeline.state == "running", Pipeline.lease_until < func.now())
+            .values(
+                state="waiting",
+                lease_owner=None,
+                lease_until=None,
+                deaths=Pipeline.deaths + 1,
+                not_before=func.now(),
+                rung_at=None,
+            )
+            .returning(Pipeline.call_id, Pipeline.deaths, Pipeline.stage)
+        )
+        .tuples()
+        .all()
+    )
+
+
+def unrung(session: Session, older_than_s: float, limit: int = 1000) -> Sequence[tuple[UUID, str]]:
+    """Calls that are due but that nobody rang for since, or not for `older_than_s`; marks them as rung for."""
+    due = (
+        select(Pipeline.call_id)
+        .where(
+            Pipeline.state == "waiting",
+            Pipeline.not_before <= func.now(),
+            or_(
+                Pipeline.rung_at.is_(None),
+                Pipeline.rung_at < Pipeline.not_before,
+                Pipeline.rung_at < func.now() - seconds(older_than_s),
+            ),
+        )
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return (
+        session.execute(
+            update(Pipeline)
+            .where(Pipeline.call_id.in_(due))
+            .values(rung_at=func.now())
+            .returning(Pipeline.call_id, Pipeline.stage)
+        )
+        .tuples()
+        .all()
+    )
+
+
+def count_due(session: Session) -> int:
+    """How many calls wait for a worker."""
+    due = select(func.count()).where(Pipeline.state == "waiting", Pipeline.not_before <= func.now())
+    return session.scalar(due) or 0
+
+
+def outputs(session: Session, call_id: UUID) -> dict[str, dict[str, Any]]:
+    """What the stages of a call have produced so far."""
+    rows = session.execute(select(StageOutput.stage, StageOutput.output).where(StageOutput.call_id == call_id))
+    return dict(rows.tuples().all())
+
+
+def lock_housekeeping(session: Session) -> bool:
+    """Whether this process is the one that keeps house until its transaction ends."""
+    return bool(session.scalar(text("SELECT pg_try_advisory_xact_lock(hashtext('call-analytics housekeeping'))")))

@@ -1,0 +1,48 @@
+"""Queries on users."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from appliance.models import User
+
+
+def by_email(session: Session, email: str) -> User | None:
+    """The user with an e-mail address, in whatever case it is written."""
+    return session.scalar(select(User).where(func.lower(User.email) == email.strip().lower()))
+
+
+def manager_named(session: Session, name: str) -> User:
+    """The manager of that name; a new one without a log-in where there is none.
+
+    A lock keeps two uploads at once from making two.
+    """
+    name = " ".join(name.split())
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtext('manager ' || lower(:name)))"), {"name": name})
+    known = session.scalar(
+        select(User)
+        .where(func.lower(User.name) == name.lower())
+        .order_by((User.role == "manager").desc(), User.created_at)
+        .limit(1)
+    )
+    if known is not None:
+        return known
+    created = User(name=name, role="manager")
+    session.add(created)
+    session.flush()
+    return created
+
+
+def get(session: Session, user_id: UUID) -> User | None:
+    return session.get(User, user_id)
+
+
+def without_login(session: Session, name: str) -> User | None:
+    """A manager of that name who has no e-mail yet."""
+    name = " ".join(name.split()).lower()
+    return session.scalar(
+        select(User).where(func.lower(User.name) == name, User.email.is_(None), User.role == "manager").limit(1)
+    )

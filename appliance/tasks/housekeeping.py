@@ -1,0 +1,95 @@
+"""What must happen although nobody asks: dead workers' calls, bells that were lost, objects that are to vanish."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from appliance import logs
+from appliance.config import settings
+from appliance.models import Export, LoginFailure, ObjectDeletion, Pipeline, RefreshToken, RevokedToken
+from appliance.pipeline import plan
+from appliance.pipeline.stage import Queue
+from appliance.store import db, objects, pipelines
+from appliance.tasks import queue
+
+log = logs.get(__name__)
+
+BELL_FORGOTTEN_S = 3600.0
+"""A due call is rung for again after so long although the queue seems to hold a bell for each."""
+
+SCRATCH_KEPT_S = 24 * 3600.0
+
+
+def keep_house(stop: threading.Event) -> None:
+    """Do a round now and then until `stop` is set. One process in the whole installation works, the others wait."""
+    while not stop.is_set():
+        try:
+            round_once()
+        except Exception as error:  # noqa: BLE001 - the database or the store may be away for a while
+            log.warning("housekeeping_failed", error=type(error).__name__)
+        stop.wait(settings().housekeeping_interval_s)
+
+
+def round_once() -> None:
+    """One round."""
+    with db.unit_of_work() as session:
+        if not pipelines.lock_housekeeping(session):
+            return
+        bells = recover(session)
+    for call_id, name in bells:
+        queue.ring(call_id, name)
+    delete_objects()
+    forget_expired()
+    clean_scratch()
+
+
+def recover(session: Session) -> list[tuple[UUID, Queue]]:
+    """Calls whose worker died wait again, or are failed as poison; returns whom to ring for."""
+    for call_id, deaths, stage in pipelines.expire(session):
+        log.warning("stage_lease_expired", call_id=str(call_id), stage=stage, deaths=deaths)
+        if deaths >= settings().worker_deaths:
+            pipelines.fail(session, call_id, "poison", f"{deaths} workers died in stage {stage}", owner=None)
+    rung = sum(queue.queue(name).pending_count() for name in ("speech", "analysis"))
+    lost_after_s = settings().housekeeping_interval_s if rung < pipelines.count_due(session) else BELL_FORGOTTEN_S
+    return [(call_id, plan.stage_named(stage).queue) for call_id, stage in pipelines.unrung(session, lost_after_s)]
+
+
+def delete_objects(limit: int = 500) -> None:
+    """Delete what is due to vanish from the object store; what cannot be deleted now stays due."""
+    with db.unit_of_work() as session:
+        due = session.scalars(
+            select(ObjectDeletion.key).where(ObjectDeletion.not_before <= func.now()).limit(limit)
+        ).all()
+    for key in due:
+        objects.delete(key)
+        with db.unit_of_work() as session:
+            session.execute(delete(ObjectDeletion).where(ObjectDeletion.key == key))
+
+
+def forget_expired() -> None:
+    """Expired exports, tokens and failed log-ins."""
+    with db.unit_of_work() as session:
+        keys = session.scalars(delete(Export).where(Export.expires_at < func.now()).returning(Export.object_key)).all()
+        session.add_all(ObjectDeletion(key=key) for key in keys)
+        session.execute(delete(RefreshToken).where(RefreshToken.expires_at < func.now()))
+        session.execute(delete(RevokedToken).where(RevokedToken.expires_at < func.now()))
+        session.execute(delete(LoginFailure).where(LoginFailure.last_at < func.now() - pipelines.seconds(24 * 3600)))
+
+
+def clean_scratch() -> None:
+    """Remove scratch folders of calls that are not processed any more."""
+    home = settings().data_dir / "scratch"
+    old = [f for f in home.glob("*") if time.time() - f.stat().st_mtime > SCRATCH_KEPT_S]
+    if not old:
+        return
+    with db.unit_of_work() as session:
+        active = set(session.scalars(select(Pipeline.call_id).where(Pipeline.state.in_(("waiting", "running")))))
+    for folder in old:
+        if folder.name not in {str(call_id) for call_id in active}:
+            shutil.rmtree(folder, ignore_errors=True)
