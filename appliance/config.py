@@ -81,6 +81,7 @@ class Settings(BaseSettings):
     worker_deaths: int = Field(3, gt=0, description="Workers that may die in a stage before its call is failed.")
     housekeeping_interval_s: float = Field(5, gt=0, description="Pause between two rounds of housekeeping.")
     link_expires_in: int = Field(3600, gt=0, description="Life of signed recording links in seconds.")
+    demo: bool = Field(False, description="A demonstration: lets the demo users have the password everybody knows.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
     @field_validator("cors_origins", "transcribe_languages", mode="before")

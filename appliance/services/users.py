@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import select, text
 
+from appliance.config import settings
 from appliance.errors import ApplianceError
 from appliance.models import User
 from appliance.models.users import Role
@@ -29,13 +30,33 @@ class PasswordTooShort(ApplianceError):
     en = "The password is shorter than {shortest} characters"
 
 
+class PasswordTooCommon(ApplianceError):
+    code = "password_too_common"
+    status = 422
+    ru = "Этот пароль слишком распространён"
+    en = "This password is too common"
+
+
+COMMON_PASSWORDS = frozenset(
+    "password password1 password12 password123 12345678 123456789 1234567890 qwerty123 qwertyuiop admin123 "
+    "administrator letmein123 iloveyou1 11111111 00000000 87654321 йцукенгш пароль123".split()
+)
+
+
+def check_password(password: str) -> None:
+    """Raises PasswordTooShort, PasswordTooCommon; a demonstration may use the one that everybody knows."""
+    if len(password) < SHORTEST_PASSWORD:
+        raise PasswordTooShort(shortest=SHORTEST_PASSWORD)
+    if password.lower() in COMMON_PASSWORDS and not settings().demo:
+        raise PasswordTooCommon
+
+
 def create(name: str, email: str, password: str, role: Role) -> UUID:
     """A user who can log in. A manager known so far only by name from uploads gets the log-in, and keeps the calls.
 
-    Raises EmailTaken, PasswordTooShort.
+    Raises EmailTaken, PasswordTooShort, PasswordTooCommon.
     """
-    if len(password) < SHORTEST_PASSWORD:
-        raise PasswordTooShort(shortest=SHORTEST_PASSWORD)
+    check_password(password)
     with db.unit_of_work() as session:
         session.execute(text("SELECT pg_advisory_xact_lock(hashtext('create user'))"))
         if users.by_email(session, email) is not None:

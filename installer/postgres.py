@@ -1,0 +1,98 @@
+"""The appliance's own PostgreSQL: loopback only, on its own port, every connection with a password."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from installer.failures import PostgresMissing, StepFailed
+from installer.site import Site
+
+ADMIN = "appliance_admin"
+
+
+def bin_dir() -> Path:
+    """The newest installed server's programs. Raises PostgresMissing."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[-3]))
+    if not found:
+        raise PostgresMissing
+    return found[-1].parent
+
+
+def as_server_user(site: Site, command: list[str]) -> list[str]:
+    """A command that runs as the user of the server."""
+    if os.geteuid() != 0:
+        return command
+    user = site.postgres_user
+    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *command]
+
+
+def initialise(site: Site) -> None:
+    """Create the cluster where there is none. A half-made one of an interrupted run is made anew."""
+    data = site.postgres_data
+    if (data / "PG_VERSION").exists() and (data / "global" / "pg_control").exists():
+        return
+    folder = data.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["rm", "-rf", str(data)], check=True)  # noqa: S607
+    data.mkdir(mode=0o700)
+    secret = site.data_dir / "postgres-admin.password"
+    secret.touch(mode=0o600)
+    secret.write_text(secrets.token_hex(32), encoding="utf-8")
+    passing = data.with_name("postgres.pw")
+    passing.touch(mode=0o600)
+    passing.write_text(secret.read_text(encoding="utf-8"), encoding="utf-8")
+    if os.geteuid() == 0:
+        for path in (data, passing):
+            subprocess.run(["chown", site.postgres_user, str(path)], check=True)  # noqa: S607
+    command = [
+        str(bin_dir() / "initdb"),
+        *("-D", str(data), "-U", ADMIN, f"--pwfile={passing}", "-E", "UTF8", "--locale=C.UTF-8"),
+        *("--auth-local=scram-sha-256", "--auth-host=scram-sha-256", "--data-checksums"),
+    ]
+    done = subprocess.run(as_server_user(site, command), cwd="/", capture_output=True, text=True, check=False)
+    passing.unlink()
+    if done.returncode:
+        raise StepFailed(step="initdb", reason=done.stderr.strip()[-400:])
+
+
+def server_command(site: Site) -> list[str]:
+    """What supervisor runs."""
+    options = {
+        "listen_addresses": "127.0.0.1",
+        "port": site.ports()["postgres"],
+        "unix_socket_directories": "",
+        "max_connections": 200,
+        "shared_buffers": "256MB",
+        "work_mem": "16MB",
+        "timezone": "UTC",
+    }
+    arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+    return [str(bin_dir() / "postgres"), "-D", str(site.postgres_data), *arguments]
+
+
+def create_database(site: Site) -> None:
+    """The application's role and database. The role owns its database and nothing else."""
+    admin = (site.data_dir / "postgres-admin.password").read_text(encoding="utf-8")
+    where = f"host=127.0.0.1 port={site.ports()['postgres']} user={ADMIN} password={admin} connect_timeout=3"
+    password = site.facts()["POSTGRES_PASSWORD"]
+    with psycopg.connect(f"{where} dbname=postgres", autocommit=True) as connection:
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'appliance'").fetchone():
+            create = sql.SQL("CREATE ROLE appliance LOGIN PASSWORD {}").format(sql.Literal(password))
+            connection.execute(create)
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'call_analytics'").fetchone():
+            connection.execute("CREATE DATABASE call_analytics OWNER appliance")
+    with psycopg.connect(f"{where} dbname=call_analytics", autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+
+
+def stop_leftover(site: Site) -> None:
+    """Stop a server that outlived its supervisor."""
+    if (site.postgres_data / "postmaster.pid").exists():
+        command = [str(bin_dir() / "pg_ctl"), "-D", str(site.postgres_data), "-m", "fast", "-w", "-t", "30", "stop"]
+        subprocess.run(as_server_user(site, command), cwd="/", capture_output=True, check=False)

@@ -1,0 +1,144 @@
+"""One installation: its folders, ports, secrets and the settings file that every process reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pwd
+import secrets
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+FIRST_PORT, LAST_PORT = 21_000, 29_000
+"""Where inner ports are chosen: above what servers use by default, below what Linux gives to clients."""
+
+INNER = ("postgres", "s3", "account", "container", "object")
+SOCKET_PATH_LIMIT = 100
+"""A unix socket's path may have 107 bytes; supervisor adds a suffix while it starts."""
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on a port of this machine."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError:
+            return False
+    return True
+
+
+def reachable_by(user: str, folder: Path) -> bool:
+    """Whether a user may pass through every folder above."""
+    account = pwd.getpwnam(user)
+    groups = set(os.getgrouplist(user, account.pw_gid))
+    for part in [folder, *folder.parents]:
+        if part.exists():
+            status = part.stat()
+            shift = 6 if status.st_uid == account.pw_uid else 3 if status.st_gid in groups else 0
+            if not status.st_mode >> shift & 1:
+                return False
+    return True
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where an installation lies. Everything is under `data_dir`, but what its path is unfit for."""
+
+    data_dir: Path
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(str(self.data_dir).encode()).hexdigest()[:12]
+
+    @property
+    def env_file(self) -> Path:
+        return self.data_dir / "appliance.env"
+
+    @property
+    def logs(self) -> Path:
+        return self.data_dir / "log"
+
+    @property
+    def swift(self) -> Path:
+        return self.data_dir / "swift"
+
+    @property
+    def postgres_user(self) -> str:
+        """PostgreSQL refuses to run as root."""
+        return "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+
+    @property
+    def postgres_data(self) -> Path:
+        """Beside the rest; below /var/lib where the server's user could not reach that."""
+        if os.geteuid() == 0 and not reachable_by("postgres", self.data_dir):
+            return Path("/var/lib") / f"call-analytics-{self.digest}" / "postgres"
+        return self.data_dir / "postgres"
+
+    @property
+    def run_dir(self) -> Path:
+        """For sockets and pid files."""
+        inside = self.data_dir / "run"
+        if len(str(inside / "supervisor.sock")) <= SOCKET_PATH_LIMIT:
+            return inside
+        base = Path("/run") if os.geteuid() == 0 else Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp"))  # noqa: S108
+        return base / f"call-analytics-{self.digest}"
+
+    def make_folders(self) -> None:
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        for folder in (self.logs, self.run_dir, self.data_dir / "spool", self.data_dir / "scratch"):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+
+    def facts(self) -> dict[str, str]:
+        """The settings file as a mapping; empty before the first preparation."""
+        if not self.env_file.exists():
+            return {}
+        lines = self.env_file.read_text(encoding="utf-8").splitlines()
+        return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+    def ports(self) -> dict[str, int]:
+        """The inner ports that were chosen."""
+        found: dict[str, int] = json.loads((self.data_dir / "ports.json").read_text(encoding="utf-8"))
+        return found
+
+    def choose_ports(self) -> bool:
+        """Keep the inner ports while they are free, choose others where not; whether anything changed.
+
+        Only for a stack that does not run.
+        """
+        file = self.data_dir / "ports.json"
+        known: dict[str, int] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        chosen: dict[str, int] = {}
+        for name in INNER:
+            port = known.get(name, 0)
+            while not port or not is_free(port) or port in chosen.values():
+                port = secrets.SystemRandom().randint(FIRST_PORT, LAST_PORT)
+            chosen[name] = port
+        if chosen != known:
+            file.write_text(json.dumps(chosen), encoding="utf-8")
+        return chosen != known
+
+    def write_settings(self, port: int, *, demo: bool) -> None:
+        """Write the settings file: secrets and whatever an operator added are kept, addresses follow the ports."""
+        facts, inner = self.facts(), self.ports()
+        for name in ("JWT_SECRET", "POSTGRES_PASSWORD", "S3_SECRET_KEY"):
+            facts.setdefault(name, secrets.token_hex(32))
+        password = facts["POSTGRES_PASSWORD"]
+        facts |= {
+            "DATA_DIR": str(self.data_dir),
+            "PORT": str(port),
+            "DATABASE_URL": f"postgresql://appliance:{password}@127.0.0.1:{inner['postgres']}/call_analytics",
+            "S3_ENDPOINT": f"http://127.0.0.1:{inner['s3']}",
+            "S3_ACCESS_KEY": "calls:appliance",
+            "DEMO": str(demo).lower(),
+        }
+        facts.setdefault("MODELS_DIR", str(self.data_dir / "models"))
+        text = "# Settings of the appliance; secrets inside. See docs/settings.md.\n"
+        text += "".join(f"{name}={value}\n" for name, value in sorted(facts.items()))
+        part = self.env_file.with_suffix(".part")
+        part.touch(mode=0o600)
+        part.write_text(text, encoding="utf-8")
+        part.replace(self.env_file)

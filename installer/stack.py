@@ -1,0 +1,144 @@
+"""Bring the whole appliance up on this machine, and down again. Every step may be run again at any time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import urllib3
+from minio import Minio
+from minio.error import S3Error
+
+from installer import objects, postgres, supervisor
+from installer.failures import PortTaken, StepFailed
+from installer.site import Site, is_free
+
+Report = Callable[[str], None]
+
+READY_WITHIN_S = 90.0
+PACKAGE = Path(__file__).parent.parent / "appliance"
+
+
+def up(data_dir: Path, port: int, report: Report, *, demo: bool = False, infrastructure_only: bool = False) -> Site:
+    """Start what does not run and wait until it answers. Returns the installation.
+
+    Raises PortTaken and StepFailed, which say what to do.
+    """
+    site = Site(data_dir.resolve())
+    if not supervisor.is_running(site):
+        _prepare(site, port, report, demo=demo, serves=not infrastructure_only)
+        report("starting PostgreSQL and the object store")
+        supervisor.start(site)
+    elif not infrastructure_only:
+        _adopt_port(site, port, demo=demo)
+    wait_for("postgres", site, lambda: postgres.create_database(site))
+    wait_for("swift-proxy", site, lambda: _store_answers(site))
+    if infrastructure_only:
+        return site
+    started_before = _application_is_current(site)
+    if not started_before:
+        report("bringing the database up to date")
+        _migrate(site)
+        report("starting the API and the workers")
+        for name in supervisor.APPLICATION:
+            supervisor.restart_program(site, name)
+    wait_for("api", site, lambda: _api_answers(port))
+    return site
+
+
+def down(data_dir: Path) -> bool:
+    """Stop everything of an installation; whether anything ran."""
+    return supervisor.stop(Site(data_dir.resolve()))
+
+
+def status(data_dir: Path) -> list[dict[str, Any]]:
+    """The processes as supervisor sees them; empty where nothing runs."""
+    site = Site(data_dir.resolve())
+    return supervisor.states(site) if supervisor.is_running(site) else []
+
+
+def _prepare(site: Site, port: int, report: Report, *, demo: bool, serves: bool) -> None:
+    site.make_folders()
+    supervisor.end_leftovers(site)
+    if serves and not is_free(port):
+        raise PortTaken(port=port, other=port + 1)
+    site.choose_ports()
+    site.write_settings(port, demo=demo)
+    if not (site.postgres_data / "PG_VERSION").exists():
+        report("creating the database cluster")
+    postgres.initialise(site)
+    objects.configure(site)
+    supervisor.render(site)
+
+
+def _adopt_port(site: Site, port: int, *, demo: bool) -> None:
+    """A running stack may be asked to serve on another port."""
+    if site.facts().get("PORT") != str(port):
+        if not is_free(port):
+            raise PortTaken(port=port, other=port + 1)
+        site.write_settings(port, demo=demo)
+
+
+def _application_is_current(site: Site) -> bool:
+    """Whether every process runs and was started after the code and the settings last changed."""
+    changed = max(path.stat().st_mtime for path in [site.env_file, *PACKAGE.rglob("*.py")])
+    found = {state["name"]: state for state in supervisor.states(site)}
+    return all(
+        found[name]["statename"] in {"RUNNING", "STARTING"} and found[name]["start"] >= changed
+        for name in supervisor.APPLICATION
+    )
+
+
+def wait_for(name: str, site: Site, check: Callable[[], object], within_s: float = READY_WITHIN_S) -> None:
+    """Repeat a real check until it holds. Raises StepFailed with the end of the program's log."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            check()
+        except (psycopg.Error, OSError, S3Error, urllib3.exceptions.HTTPError) as error:
+            if time.monotonic() > deadline:
+                raise StepFailed(step=name, reason=f"{error}\n{_end_of_log(site, name)}") from None
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _end_of_log(site: Site, name: str) -> str:
+    file = site.logs / f"{name}.log"
+    if not file.exists():
+        return ""
+    return f"{file}:\n" + "\n".join(file.read_text(encoding="utf-8", errors="replace").splitlines()[-12:])
+
+
+def _store_answers(site: Site) -> None:
+    facts = site.facts()
+    client = Minio(
+        facts["S3_ENDPOINT"].removeprefix("http://"),
+        access_key=facts["S3_ACCESS_KEY"],
+        secret_key=facts["S3_SECRET_KEY"],
+        secure=False,
+        region="us-east-1",
+        http_client=urllib3.PoolManager(timeout=3, retries=False),
+    )
+    if not client.bucket_exists("call-recordings"):
+        client.make_bucket("call-recordings")
+
+
+def _migrate(site: Site) -> None:
+    command = [str(Path(sys.prefix) / "bin" / "appliance"), "migrate"]
+    environment = {**os.environ, "APPLIANCE_ENV_FILE": str(site.env_file)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StepFailed(step="migrate", reason=done.stderr.strip()[-1000:])
+
+
+def _api_answers(port: int) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/ready", timeout=5) as answer:  # noqa: S310 - our own
+        answer.read()

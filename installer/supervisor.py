@@ -1,0 +1,177 @@
+"""supervisor: keeps the processes running, and is asked over its socket how they are."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from installer import objects, postgres
+from installer.failures import StepFailed
+from installer.site import Site
+
+TEMPLATES = Path(__file__).parent / "templates"
+MARK = "CALL_ANALYTICS_SITE"
+"""Variable that every process of an installation carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One process of the tree. Lower priorities start first and stop last."""
+
+    name: str
+    command: list[str]
+    priority: int
+    autostart: bool = True
+    stop_signal: str = "TERM"
+    stop_wait_s: int = 10
+    group: bool = True
+    user: str = ""
+
+
+INFRASTRUCTURE = ("postgres", "swift-account", "swift-container", "swift-object", "swift-proxy")
+APPLICATION = ("housekeeping", "analysis", "speech", "api")
+
+
+def programs(site: Site) -> list[Program]:
+    """The whole tree, in the order of its start."""
+    server_user = site.postgres_user if os.geteuid() == 0 else ""
+    # INT is PostgreSQL's fast shutdown; its own children must not be signalled beside it.
+    tree = [
+        Program("postgres", postgres.server_command(site), 10, stop_signal="INT", stop_wait_s=30, group=False, user=server_user)
+    ]
+    tree += [Program(name, command, 20) for name, command in objects.server_commands(site).items()]
+    appliance = str(Path(sys.prefix) / "bin" / "appliance")
+    commands = {name: [appliance, "worker", name] for name in APPLICATION[:3]} | {"api": [appliance, "api"]}
+    tree += [
+        Program(name, command, 30, autostart=False, stop_signal="INT", stop_wait_s=30) for name, command in commands.items()
+    ]
+    return tree
+
+
+def render(site: Site) -> Path:
+    """Write supervisor's configuration."""
+    head = (TEMPLATES / "supervisor.conf").read_text(encoding="utf-8")
+    body = (TEMPLATES / "program.conf").read_text(encoding="utf-8")
+    text = head.format(
+        logs=site.logs,
+        run=site.run_dir,
+        data_dir=site.data_dir,
+        env_file=site.env_file,
+        as_root="user = root" if os.geteuid() == 0 else "",
+    )
+    for program in programs(site):
+        text += body.format(
+            name=program.name,
+            command=shlex.join(program.command).replace("%", "%%"),
+            directory="/" if program.user else site.data_dir,
+            priority=program.priority,
+            autostart=str(program.autostart).lower(),
+            stop_signal=program.stop_signal,
+            stop_wait_s=program.stop_wait_s,
+            group=str(program.group).lower(),
+            logs=site.logs,
+            user=f"user = {program.user}" if program.user else "",
+        )
+    target = site.data_dir / "supervisor.conf"
+    target.write_text(text, encoding="utf-8")
+    return target
+
+
+def proxy(site: Site) -> Any:
+    """supervisor's XML-RPC interface."""
+    transport = SupervisorTransport(None, None, f"unix://{site.run_dir}/supervisor.sock")
+    return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+
+
+def is_running(site: Site) -> bool:
+    """Whether this installation's supervisor answers."""
+    try:
+        return bool(proxy(site).getState()["statename"] == "RUNNING")
+    except (OSError, xmlrpc.client.Error, socket.error):
+        return False
+
+
+def start(site: Site) -> None:
+    """Start supervisor in the background; it outlives the shell."""
+    command = [str(Path(sys.prefix) / "bin" / "supervisord"), "-c", str(site.data_dir / "supervisor.conf")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    if done.returncode:
+        raise StepFailed(step="supervisord", reason=(done.stderr or done.stdout).strip()[-400:])
+
+
+def start_program(site: Site, name: str) -> None:
+    """Start one program; one that runs already is left alone."""
+    try:
+        proxy(site).startProcess(name, False)
+    except xmlrpc.client.Fault as fault:
+        if "ALREADY_STARTED" not in fault.faultString:
+            raise StepFailed(step=name, reason=fault.faultString) from None
+
+
+def restart_program(site: Site, name: str) -> None:
+    """Stop a program where it runs, and start it."""
+    try:
+        proxy(site).stopProcess(name, True)
+    except xmlrpc.client.Fault as fault:
+        if "NOT_RUNNING" not in fault.faultString:
+            raise StepFailed(step=name, reason=fault.faultString) from None
+    start_program(site, name)
+
+
+def states(site: Site) -> list[dict[str, Any]]:
+    """supervisor's view of each process: name, statename, pid, start (seconds since 1970)."""
+    found: list[dict[str, Any]] = proxy(site).getAllProcessInfo()
+    return found
+
+
+def leftovers(site: Site) -> list[int]:
+    """Processes of this installation that are there, whoever started them."""
+    mark = f"{MARK}={site.data_dir}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                if mark in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+            except OSError:
+                continue  # gone meanwhile, or another user's
+    return found
+
+
+def stop(site: Site, limit_s: float = 60) -> bool:
+    """Stop everything in order; what does not stop within the limit is killed. Whether anything ran."""
+    ran = False
+    if is_running(site):
+        ran = True
+        proxy(site).shutdown()
+        deadline = time.monotonic() + limit_s
+        while leftovers(site) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    return end_leftovers(site) or ran
+
+
+def end_leftovers(site: Site) -> bool:
+    """End what outlived its supervisor: PostgreSQL properly, the others by TERM and then KILL."""
+    postgres.stop_leftover(site)
+    found = leftovers(site)
+    for number, patience_s in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+        for pid in leftovers(site):
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue
+        deadline = time.monotonic() + patience_s
+        while leftovers(site) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    return bool(found)
