@@ -140,5 +140,5 @@ def _migrate(site: Site) -> None:
 
 
 def _api_answers(port: int) -> None:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/ready", timeout=5) as answer:  # noqa: S310 - our own
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/ready", timeout=5) as answer:
         answer.read()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -46,16 +45,14 @@ APPLICATION = ("housekeeping", "analysis", "speech", "api")
 def programs(site: Site) -> list[Program]:
     """The whole tree, in the order of its start."""
     server_user = site.postgres_user if os.geteuid() == 0 else ""
+    database = postgres.server_command(site)
     # INT is PostgreSQL's fast shutdown; its own children must not be signalled beside it.
-    tree = [
-        Program("postgres", postgres.server_command(site), 10, stop_signal="INT", stop_wait_s=30, group=False, user=server_user)
-    ]
+    tree = [Program("postgres", database, 10, stop_signal="INT", stop_wait_s=30, group=False, user=server_user)]
     tree += [Program(name, command, 20) for name, command in objects.server_commands(site).items()]
     appliance = str(Path(sys.prefix) / "bin" / "appliance")
     commands = {name: [appliance, "worker", name] for name in APPLICATION[:3]} | {"api": [appliance, "api"]}
-    tree += [
-        Program(name, command, 30, autostart=False, stop_signal="INT", stop_wait_s=30) for name, command in commands.items()
-    ]
+    for name, command in commands.items():
+        tree.append(Program(name, command, 30, autostart=False, stop_signal="INT", stop_wait_s=30))
     return tree
 
 
@@ -89,7 +86,7 @@ def render(site: Site) -> Path:
 
 
 def proxy(site: Site) -> Any:
-    """supervisor's XML-RPC interface."""
+    """Supervisor's XML-RPC interface."""
     transport = SupervisorTransport(None, None, f"unix://{site.run_dir}/supervisor.sock")
     return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
 
@@ -98,7 +95,7 @@ def is_running(site: Site) -> bool:
     """Whether this installation's supervisor answers."""
     try:
         return bool(proxy(site).getState()["statename"] == "RUNNING")
-    except (OSError, xmlrpc.client.Error, socket.error):
+    except (OSError, xmlrpc.client.Error):
         return False
 
 
@@ -130,7 +127,7 @@ def restart_program(site: Site, name: str) -> None:
 
 
 def states(site: Site) -> list[dict[str, Any]]:
-    """supervisor's view of each process: name, statename, pid, start (seconds since 1970)."""
+    """Supervisor's view of each process: name, statename, pid, start (seconds since 1970)."""
     found: list[dict[str, Any]] = proxy(site).getAllProcessInfo()
     return found
 

@@ -83,7 +83,12 @@ def upload(http: httpx.Client, recording: Path) -> str:
 
 def follow(console: Console, socket: Any, call_id: str) -> None:
     """Draw a bar per stage until the call is processed. Raises ProcessingFailed."""
-    columns = (TextColumn("{task.description:<13}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description:<13}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         bars: dict[str, TaskID] = {}
         while True:

@@ -38,8 +38,11 @@ class PasswordTooCommon(ApplianceError):
 
 
 COMMON_PASSWORDS = frozenset(
-    "password password1 password12 password123 12345678 123456789 1234567890 qwerty123 qwertyuiop admin123 "
-    "administrator letmein123 iloveyou1 11111111 00000000 87654321 йцукенгш пароль123".split()
+    {
+        *("password", "password1", "password12", "password123", "12345678", "123456789", "1234567890", "qwerty123"),
+        *("qwertyuiop", "admin123", "administrator", "letmein123", "iloveyou1", "11111111", "00000000", "87654321"),
+        *("йцукенгш", "пароль123"),
+    }
 )
 
 

@@ -1,0 +1,86 @@
+"""Chunks: pieces of speech of at most one Whisper window, long silences cut out, times kept.
+
+Whisper listens to 30 seconds at a time whatever is in them: silence costs as much as speech and invites inventions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from appliance.engines.speech import SAMPLE_RATE, Samples
+from appliance.engines.voice_activity import Region
+
+LONGEST_MS = 28_000
+"""A little below the window of 30 s."""
+
+KEPT_PAUSE_MS = 700
+"""Longer silence between two regions of a chunk is shortened to this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a chunk: where it lies in the chunk and where in the recording."""
+
+    at_ms: int
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Samples to recognise at once, and the stretches of the recording that they are."""
+
+    samples: Samples
+    pieces: tuple[Piece, ...]
+
+    @property
+    def duration_ms(self) -> int:
+        last = self.pieces[-1]
+        return last.at_ms + last.end_ms - last.start_ms
+
+    def original_ms(self, chunk_ms: float) -> int:
+        """A time in the chunk as a time in the recording."""
+        piece = self.pieces[0]
+        for candidate in self.pieces:
+            if candidate.at_ms > chunk_ms:
+                break
+            piece = candidate
+        return round(min(piece.start_ms + max(0.0, chunk_ms - piece.at_ms), piece.end_ms))
+
+
+def chunks_of(samples: Samples, regions: Sequence[Region]) -> list[Chunk]:
+    """Cut a recording into chunks at its pauses; a region longer than a window is cut where it is."""
+    chunks: list[Chunk] = []
+    pieces: list[Piece] = []
+    for region in _divided(regions):
+        after = pieces[-1] if pieces else None
+        pause = min(region.start_ms - after.end_ms, KEPT_PAUSE_MS) if after else 0
+        at = after.at_ms + after.end_ms - after.start_ms if after else 0
+        if after and at + pause + region.end_ms - region.start_ms > LONGEST_MS:
+            chunks.append(_cut(samples, pieces))
+            pieces, at, pause = [], 0, 0
+        # The pause that is kept is the sound right before the region.
+        pieces.append(Piece(at, region.start_ms - pause, region.end_ms))
+    if pieces:
+        chunks.append(_cut(samples, pieces))
+    return chunks
+
+
+def _divided(regions: Sequence[Region]) -> list[Region]:
+    parts = []
+    for region in regions:
+        start = region.start_ms
+        while region.end_ms - start > LONGEST_MS:
+            parts.append(Region(start, start + LONGEST_MS))
+            start += LONGEST_MS
+        parts.append(Region(start, region.end_ms))
+    return parts
+
+
+def _cut(samples: Samples, pieces: Sequence[Piece]) -> Chunk:
+    per_ms = SAMPLE_RATE // 1000
+    parts = [samples[p.start_ms * per_ms : p.end_ms * per_ms] for p in pieces]
+    return Chunk(np.concatenate(parts), tuple(pieces))

@@ -1,0 +1,75 @@
+"""faster-whisper: Whisper weights in CTranslate2's format, on a processor (int8) or a card (float16)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from appliance.engines.speech import Samples, SpokenSegment, Transcription, Word
+from appliance.engines.speech.chunks import Chunk
+from appliance.engines.speech.recognition import confidence_of, spread, transcribe
+from appliance.errors import EngineError
+
+BEAM = 5
+TEMPERATURES = (0.0, 0.4, 0.8)
+"""Tried in turn while the text repeats itself or its probability is low."""
+
+
+class FasterWhisper:
+    """One set of weights, loaded once; several threads may use it, the library queues them."""
+
+    name = "faster-whisper"
+
+    def __init__(self, folder: Path, weights: str, *, device: str = "auto", threads: int = 0) -> None:
+        """Load the weights. Raises EngineError."""
+        import ctranslate2
+        from faster_whisper import WhisperModel
+
+        self.weights = weights
+        if device == "auto":
+            device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+        compute = "float16" if device == "cuda" else "int8"
+        try:
+            self._model = WhisperModel(
+                str(folder), device=device, compute_type=compute, cpu_threads=threads, local_files_only=True
+            )
+        except (RuntimeError, ValueError, OSError, KeyError) as error:
+            raise EngineError("weights_not_a_model", f"{folder} cannot be loaded: {error}") from None
+
+    def transcribe(
+        self,
+        samples: Samples,
+        *,
+        languages: Sequence[str] = (),
+        on_progress: Callable[[float], None] = lambda _: None,
+    ) -> Transcription:
+        """See SpeechEngine."""
+        return transcribe(self, samples, languages, on_progress)
+
+    def language_probabilities(self, samples: Samples) -> Mapping[str, float]:
+        _, _, probabilities = self._model.detect_language(samples)
+        return {code: float(probability) for code, probability in probabilities or ()}
+
+    def recognise(self, chunk: Chunk, language: str) -> list[SpokenSegment]:
+        segments, _ = self._model.transcribe(
+            chunk.samples,
+            language=language,
+            beam_size=BEAM,
+            temperature=TEMPERATURES,
+            word_timestamps=True,
+            condition_on_previous_text=False,
+        )
+        spoken = []
+        for segment in segments:
+            start_ms, end_ms = round(segment.start * 1000), round(segment.end * 1000)
+            heard = [
+                Word(w.word.strip(), round(float(w.start) * 1000), round(float(w.end) * 1000), float(w.probability))
+                for w in segment.words or ()
+                if w.word.strip()
+            ]
+            words = spread(heard, start_ms, end_ms)
+            if segment.text.strip():
+                no_speech = float(segment.no_speech_prob)
+                text, confidence = segment.text.strip(), confidence_of(words)
+                spoken.append(SpokenSegment(start_ms, end_ms, text, confidence, language, words, no_speech))
+        return spoken

@@ -1,0 +1,102 @@
+"""What both engines do alike: find speech, cut it into chunks, settle the language, put the pieces together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from appliance.engines.speech import Samples, SpokenSegment, Transcription, Word
+from appliance.engines.speech.chunks import Chunk, chunks_of
+from appliance.engines.voice_activity import speech_regions
+
+CHUNKS_FOR_LANGUAGE = 2
+"""Up to a minute of speech decides on the language."""
+
+
+class Recogniser(Protocol):
+    """What differs between the engines."""
+
+    def language_probabilities(self, samples: Samples) -> Mapping[str, float]:
+        """The probability of each language that the weights know."""
+        ...
+
+    def recognise(self, chunk: Chunk, language: str) -> list[SpokenSegment]:
+        """The segments of a chunk, times in milliseconds from the chunk's start."""
+        ...
+
+
+def transcribe(
+    recogniser: Recogniser,
+    samples: Samples,
+    languages: Sequence[str],
+    on_progress: Callable[[float], None],
+) -> Transcription:
+    """Recognise a channel chunk by chunk; each chunk is a slice of work, after which progress is told."""
+    chunks = chunks_of(samples, speech_regions(samples))
+    if not chunks:
+        return Transcription(languages[0] if languages else "und", 0.0, ())
+    language, probability = choose_language(recogniser, chunks, languages)
+    total = sum(chunk.duration_ms for chunk in chunks)
+    done, segments = 0, []
+    for chunk in chunks:
+        on_progress(done / total)
+        segments += [placed(chunk, segment) for segment in recogniser.recognise(chunk, language)]
+        done += chunk.duration_ms
+    on_progress(1.0)
+    return Transcription(language, probability, tuple(segments))
+
+
+def choose_language(recogniser: Recogniser, chunks: Sequence[Chunk], languages: Sequence[str]) -> tuple[str, float]:
+    """The language with the highest mean probability over the first chunks, and its share among the allowed ones."""
+    if len(languages) == 1:
+        return languages[0], 1.0
+    sums: dict[str, float] = {}
+    for chunk in chunks[:CHUNKS_FOR_LANGUAGE]:
+        for code, probability in recogniser.language_probabilities(chunk.samples).items():
+            if not languages or code in languages:
+                sums[code] = sums.get(code, 0.0) + probability
+    if not sums:
+        return languages[0], 0.0
+    best = max(sums, key=lambda code: sums[code])
+    return best, sums[best] / (sum(sums.values()) or 1.0)
+
+
+def placed(chunk: Chunk, segment: SpokenSegment) -> SpokenSegment:
+    """A chunk's segment with times of the recording."""
+    words = tuple(
+        Word(w.text, chunk.original_ms(w.start_ms), chunk.original_ms(w.end_ms), w.probability) for w in segment.words
+    )
+    start_ms, end_ms = chunk.original_ms(segment.start_ms), chunk.original_ms(segment.end_ms)
+    return replace(segment, start_ms=start_ms, end_ms=max(start_ms, end_ms), words=words)
+
+
+def confidence_of(words: Sequence[Word]) -> float:
+    """The mean probability of the words; 0 where there are none."""
+    return sum(word.probability for word in words) / len(words) if words else 0.0
+
+
+def spread(words: Sequence[Word], start_ms: int, end_ms: int) -> tuple[Word, ...]:
+    """Words with times within their segment, in order, none without length.
+
+    Alignment by attention places words badly now and then: several at one instant, or outside. Where fewer than half of
+    a segment's words have a length of their own, they are laid out by their letters instead.
+    """
+    if not words:
+        return ()
+    inside = [(max(start_ms, min(w.start_ms, end_ms)), max(start_ms, min(w.end_ms, end_ms))) for w in words]
+    if 2 * sum(end > start for start, end in inside) < len(words):
+        letters = [len(w.text) + 1 for w in words]
+        total, at, inside = sum(letters), 0, []
+        for count in letters:
+            inside.append(
+                (start_ms + (end_ms - start_ms) * at // total, start_ms + (end_ms - start_ms) * (at + count) // total)
+            )
+            at += count
+    placed_words, earliest = [], start_ms
+    for word, (start, end) in zip(words, inside, strict=True):
+        start_at = max(start, earliest)
+        end_at = max(end, start_at)
+        placed_words.append(Word(word.text, start_at, end_at, word.probability))
+        earliest = start_at
+    return tuple(placed_words)

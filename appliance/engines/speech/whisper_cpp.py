@@ -1,0 +1,113 @@
+"""whisper.cpp by pywhispercpp: Whisper weights in one ggml file, on any processor."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from appliance.engines.speech import Samples, SpokenSegment, Transcription, Word
+from appliance.engines.speech.chunks import Chunk
+from appliance.engines.speech.ggml import read_vocabulary
+from appliance.engines.speech.recognition import confidence_of, spread, transcribe
+from appliance.errors import EngineError
+
+BEAM = 5
+BEAM_SEARCH = 1
+"""WHISPER_SAMPLING_BEAM_SEARCH of whisper.h."""
+
+SHORTEST_SAMPLES = 16_000
+"""whisper.cpp refuses to listen to less than a second."""
+
+
+class WhisperCpp:
+    """One set of weights. A context does one job at a time: the lock is held for a chunk, not for a call."""
+
+    name = "whisper.cpp"
+
+    def __init__(self, file: Path, weights: str, *, threads: int = 0) -> None:
+        """Load the weights, which must have been proven before: a corrupt file crashes the process.
+
+        Raises EngineError.
+        """
+        from pywhispercpp.model import Model
+
+        self.weights = weights
+        self._lock = threading.Lock()
+        self._vocabulary = read_vocabulary(file)
+        try:
+            self._model = Model(
+                str(file),
+                params_sampling_strategy=BEAM_SEARCH,
+                beam_search={"beam_size": BEAM, "patience": -1.0},
+                n_threads=threads or os.cpu_count() or 1,
+                redirect_whispercpp_logs_to=None,
+                print_progress=False,
+                print_realtime=False,
+                print_timestamps=False,
+                no_context=True,
+                token_timestamps=True,
+                temperature_inc=0.4,
+            )
+        except (RuntimeError, ValueError, OSError) as error:
+            raise EngineError("weights_not_a_model", f"{file} cannot be loaded: {error}") from None
+
+    def transcribe(
+        self,
+        samples: Samples,
+        *,
+        languages: Sequence[str] = (),
+        on_progress: Callable[[float], None] = lambda _: None,
+    ) -> Transcription:
+        """See SpeechEngine."""
+        return transcribe(self, samples, languages, on_progress)
+
+    def language_probabilities(self, samples: Samples) -> Mapping[str, float]:
+        with self._lock:
+            _, probabilities = self._model.auto_detect_language(_long_enough(samples))
+        return {code: float(probability) for code, probability in probabilities.items()}
+
+    def recognise(self, chunk: Chunk, language: str) -> list[SpokenSegment]:
+        import _pywhispercpp as library
+
+        with self._lock:
+            found = self._model.transcribe(_long_enough(chunk.samples), language=language)
+            context = self._model._ctx  # noqa: SLF001 - the tokens are not to be had otherwise
+            spoken = []
+            for number, segment in enumerate(found):
+                count = library.whisper_full_n_tokens(context, number)
+                tokens = [library.whisper_full_get_token_data(context, number, n) for n in range(count)]
+                start_ms, end_ms = segment.t0 * 10, min(segment.t1 * 10, chunk.duration_ms)
+                words = spread(self._words(tokens), start_ms, end_ms)
+                text = " ".join(word.text for word in words)
+                if text:
+                    spoken.append(SpokenSegment(start_ms, end_ms, text, confidence_of(words), language, words))
+        return spoken
+
+    def _words(self, tokens: Sequence[object]) -> list[Word]:
+        """Text tokens joined to words: a token that begins with a space begins one. Marks and times are left out."""
+        groups: list[list[tuple[bytes, float, int, int]]] = []
+        for token in tokens:
+            number: int = token.id  # type: ignore[attr-defined]
+            if number >= len(self._vocabulary):
+                continue
+            piece = self._vocabulary[number]
+            entry = (piece, float(token.p), token.t0 * 10, token.t1 * 10)  # type: ignore[attr-defined]
+            if piece.startswith(b" ") or not groups:
+                groups.append([entry])
+            else:
+                groups[-1].append(entry)
+        words = []
+        for group in groups:
+            text = b"".join(piece for piece, *_ in group).decode("utf-8", errors="replace").strip()
+            if text:
+                probability = sum(p for _, p, _, _ in group) / len(group)
+                words.append(Word(text, group[0][2], group[-1][3], min(1.0, probability)))
+        return words
+
+
+def _long_enough(samples: Samples) -> Samples:
+    import numpy as np
+
+    return np.pad(samples, (0, max(0, SHORTEST_SAMPLES - len(samples))))
