@@ -1,0 +1,108 @@
+"""Which speaker is the client and which the manager."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from appliance.engines.diarization.attribution import SpeakerSegment
+
+DATA = Path(__file__).parent / "data" / "roles.yaml"
+
+CERTAIN_CUES = 1.5
+"""Difference of the sides' cues, in rough log-odds, from which on the cues decide."""
+
+INTRODUCTION_SEGMENTS = 4
+"""People introduce themselves in the first things that they say, not later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The speaker number that is the manager, the rule that decided, and how sure it is (0.5-1)."""
+
+    manager: int
+    rule: Literal["channel_setting", "introduction", "role_cues", "direction", "first_speaker", "single_voice"]
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Cues:
+    introduction: tuple[re.Pattern[str], ...]
+    manager: tuple[tuple[float, re.Pattern[str]], ...]
+    client: tuple[tuple[float, re.Pattern[str]], ...]
+
+
+@lru_cache
+def _cues() -> _Cues:
+    data = yaml.safe_load(DATA.read_text(encoding="utf-8"))
+
+    def weighted(name: str) -> tuple[tuple[float, re.Pattern[str]], ...]:
+        return tuple((float(weight), re.compile(p)) for weight, patterns in data[name].items() for p in patterns)
+
+    return _Cues(tuple(re.compile(p) for p in data["introduction"]), weighted("manager"), weighted("client"))
+
+
+def assign_roles(
+    segments: Sequence[SpeakerSegment],
+    *,
+    direction: Literal["incoming", "outgoing"],
+    manager_channel: Literal["left", "right", "auto"] = "auto",
+    stereo: bool = False,
+    names: Sequence[str] = (),
+) -> Roles:
+    """Decide who the manager is.
+
+    In this order: the channel setting, who introduces himself as the dealership (or with a manager's name), what only
+    one of the two would say, the direction of the call, who speaks first.
+    """
+    if stereo and manager_channel != "auto":
+        return Roles(0 if manager_channel == "left" else 1, "channel_setting", 1.0)
+    speakers = sorted({segment.speaker for segment in segments})
+    lead = {speaker: _manager_score(segments, speaker) for speaker in speakers}
+    if len(speakers) < 2:
+        only = speakers[0] if speakers else 0
+        # Nobody to compare with: a lone voice that says nothing of a manager is a client's, on an answering machine.
+        is_manager = lead.get(only, 0.0) > 0 or _introduces(segments, only, names)
+        return Roles(only if is_manager else 1 - min(only, 1), "single_voice", 0.6)
+    introduced = [speaker for speaker in speakers if _introduces(segments, speaker, names)]
+    if len(introduced) == 1:
+        return Roles(introduced[0], "introduction", 0.97)
+    first, second = speakers[:2]
+    difference = lead[first] - lead[second]
+    if abs(difference) >= CERTAIN_CUES:
+        return Roles(first if difference > 0 else second, "role_cues", _probability(abs(difference)))
+    opener = segments[0].speaker
+    other = second if opener == first else first
+    if direction == "incoming":
+        return Roles(opener, "direction", 0.75)
+    return Roles(other, "direction", 0.7)
+
+
+def _said_by(segments: Sequence[SpeakerSegment], speaker: int) -> list[str]:
+    return [s.text.lower().replace("ё", "е") for s in segments if s.speaker == speaker]
+
+
+def _introduces(segments: Sequence[SpeakerSegment], speaker: int, names: Sequence[str]) -> bool:
+    said = " ".join(_said_by(segments, speaker)[:INTRODUCTION_SEGMENTS])
+    if any(pattern.search(said) for pattern in _cues().introduction):
+        return True
+    own = [name.lower().replace("ё", "е") for name in names if " " in name.strip()]
+    return any(re.search(rf"(меня зовут|это|my name is|this is) {re.escape(name)}\b", said) for name in own)
+
+
+def _manager_score(segments: Sequence[SpeakerSegment], speaker: int) -> float:
+    """Log-odds that a speaker is the manager, from the cues in what he says. Each cue counts once."""
+    said = " ".join(_said_by(segments, speaker))
+    found = sum(weight for weight, pattern in _cues().manager if pattern.search(said))
+    return found - sum(weight for weight, pattern in _cues().client if pattern.search(said))
+
+
+def _probability(difference: float) -> float:
+    return round(min(0.99, 1 / (1 + math.exp(-difference / 2))), 2)
