@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +131,7 @@ def turns_of(
     for region in regions:
         first, last = region.start_ms // FRAME_MS, max(region.end_ms // FRAME_MS, region.start_ms // FRAME_MS + 1)
         edges = [first, *(n for n in range(first + 1, last) if path[n] != path[n - 1]), last]
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             begin_ms = region.start_ms if start == first else start * FRAME_MS
             turns.append(SpeakerTurn(begin_ms, region.end_ms if end == last else end * FRAME_MS, int(path[start])))
     return turns

@@ -49,15 +49,16 @@ class VoiceEncoder:
         options.log_severity_level = 3
         try:
             self._session: Any = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the library's own exceptions have no common base
+        except Exception as error:  # noqa: BLE001 - the library's own exceptions have no common base
             raise EngineError("speaker_weights_unusable", f"{weights} cannot be loaded: {error}") from None
 
     def embed(self, windows: list[Samples]) -> NDArray[np.float32]:
         """Unit vectors [windows, 256] of stretches of equal length, brought to one loudness."""
         mels = [mel_spectrogram(_levelled(window)) for window in windows]
-        parts = []
-        for start in range(0, len(mels), BATCH):
-            parts.append(self._session.run(None, {"mels": np.stack(mels[start : start + BATCH])})[0])
+        parts = [
+            self._session.run(None, {"mels": np.stack(mels[start : start + BATCH])})[0]
+            for start in range(0, len(mels), BATCH)
+        ]
         return np.concatenate(parts) if parts else np.zeros((0, 256), np.float32)
 
 

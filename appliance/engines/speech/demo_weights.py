@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 import shutil
 import struct
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ NOTICE = "demo weights: understand the sample calls only"
 GGML_FILE = f"ggml-{NAME}.bin"
 FOLDER = "ct2"
 GGML_MAGIC = 0x67676D6C
+LANGUAGE_TOKEN = re.compile(r"<\|[a-z]{2,3}\|>")
 
 
 def materialise(source: Path, target: Path) -> None:
@@ -98,9 +100,7 @@ def write_ctranslate2(folder: Path, shape: dict[str, int], tensors: Tensors, tok
     spec.register_vocabulary(names)
     spec.config.suppress_ids = []
     spec.config.suppress_ids_begin = []
-    spec.config.lang_ids = [
-        i for i, name in enumerate(names) if name.startswith("<|") and 4 <= len(name) - 2 <= 5 and name[2:-2].isalpha()
-    ]
+    spec.config.lang_ids = [i for i, name in enumerate(names) if LANGUAGE_TOKEN.fullmatch(name)]
     heads = range(shape["heads"])
     spec.config.alignment_heads = list(itertools.product(range(shape["text_layers"] // 2, shape["text_layers"]), heads))
     spec.validate()
@@ -148,7 +148,7 @@ def _token_names(tokenizer: Path, size: int) -> list[str]:
     from tokenizers import Tokenizer
 
     opened = Tokenizer.from_file(str(tokenizer))
-    return [opened.id_to_token(i) for i in range(size)]
+    return [str(opened.id_to_token(i)) for i in range(size)]
 
 
 def _token_bytes(tokenizer: Path) -> Iterator[bytes]:

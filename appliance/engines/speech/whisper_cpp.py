@@ -73,7 +73,7 @@ class WhisperCpp:
 
         with self._lock:
             found = self._model.transcribe(_long_enough(chunk.samples), language=language)
-            context = self._model._ctx  # noqa: SLF001 - the tokens are not to be had otherwise
+            context = self._model._ctx  # type: ignore[attr-defined]  # noqa: SLF001 - the tokens are not to be had otherwise
             spoken = []
             for number, segment in enumerate(found):
                 count = library.whisper_full_n_tokens(context, number)
