@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,16 +87,21 @@ def render(site: Site) -> Path:
     return target
 
 
-def proxy(site: Site) -> Any:
+@contextmanager
+def asking(site: Site) -> Iterator[Any]:
     """Supervisor's XML-RPC interface."""
     transport = SupervisorTransport(None, None, f"unix://{site.run_dir}/supervisor.sock")
-    return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+    try:
+        yield xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+    finally:
+        transport.close()
 
 
 def is_running(site: Site) -> bool:
     """Whether this installation's supervisor answers."""
     try:
-        return bool(proxy(site).getState()["statename"] == "RUNNING")
+        with asking(site) as supervisor:
+            return bool(supervisor.getState()["statename"] == "RUNNING")
     except (OSError, xmlrpc.client.Error):
         return False
 
@@ -110,7 +117,8 @@ def start(site: Site) -> None:
 def start_program(site: Site, name: str) -> None:
     """Start one program; one that runs already is left alone."""
     try:
-        proxy(site).startProcess(name, False)
+        with asking(site) as supervisor:
+            supervisor.startProcess(name, False)
     except xmlrpc.client.Fault as fault:
         if "ALREADY_STARTED" not in fault.faultString:
             raise StepFailed(step=name, reason=fault.faultString) from None
@@ -119,7 +127,8 @@ def start_program(site: Site, name: str) -> None:
 def restart_program(site: Site, name: str) -> None:
     """Stop a program where it runs, and start it."""
     try:
-        proxy(site).stopProcess(name, True)
+        with asking(site) as supervisor:
+            supervisor.stopProcess(name, True)
     except xmlrpc.client.Fault as fault:
         if "NOT_RUNNING" not in fault.faultString:
             raise StepFailed(step=name, reason=fault.faultString) from None
@@ -128,7 +137,8 @@ def restart_program(site: Site, name: str) -> None:
 
 def states(site: Site) -> list[dict[str, Any]]:
     """Supervisor's view of each process: name, statename, pid, start (seconds since 1970)."""
-    found: list[dict[str, Any]] = proxy(site).getAllProcessInfo()
+    with asking(site) as supervisor:
+        found: list[dict[str, Any]] = supervisor.getAllProcessInfo()
     return found
 
 
@@ -151,7 +161,8 @@ def stop(site: Site, limit_s: float = 60) -> bool:
     ran = False
     if is_running(site):
         ran = True
-        proxy(site).shutdown()
+        with asking(site) as supervisor:
+            supervisor.shutdown()
         deadline = time.monotonic() + limit_s
         while leftovers(site) and time.monotonic() < deadline:
             time.sleep(0.1)

@@ -36,7 +36,7 @@ class BodyLimit:
         if declared.isdigit() and int(declared) > limit:
             await errors.problem(Request(scope), refusal)(scope, receive, send)
             return
-        seen = 0
+        seen, started = 0, False
 
         async def limited() -> Message:
             nonlocal seen
@@ -46,4 +46,17 @@ class BodyLimit:
                 raise refusal
             return message
 
-        await self.app(scope, limited, send)
+        async def guarded(message: Message) -> None:
+            """Whatever the application makes of a body that was cut off, the answer is the refusal."""
+            nonlocal started
+            if seen <= limit:
+                started = started or message["type"] == "http.response.start"
+                await send(message)
+
+        try:
+            await self.app(scope, limited, guarded)
+        except UploadTooLarge:
+            if seen <= limit:
+                raise
+        if seen > limit and not started:
+            await errors.problem(Request(scope), refusal)(scope, receive, send)

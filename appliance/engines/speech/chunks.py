@@ -51,15 +51,15 @@ class Chunk:
         return round(min(piece.start_ms + max(0.0, chunk_ms - piece.at_ms), piece.end_ms))
 
 
-def chunks_of(samples: Samples, regions: Sequence[Region]) -> list[Chunk]:
-    """Cut a recording into chunks at its pauses; a region longer than a window is cut where it is."""
+def chunks_of(samples: Samples, regions: Sequence[Region], longest_ms: int = LONGEST_MS) -> list[Chunk]:
+    """Cut a recording into chunks at its pauses; a region longer than `longest_ms` is cut where it is."""
     chunks: list[Chunk] = []
     pieces: list[Piece] = []
-    for region in _divided(regions):
+    for region in _divided(regions, longest_ms):
         after = pieces[-1] if pieces else None
         pause = min(region.start_ms - after.end_ms, KEPT_PAUSE_MS) if after else 0
         at = after.at_ms + after.end_ms - after.start_ms if after else 0
-        if after and at + pause + region.end_ms - region.start_ms > LONGEST_MS:
+        if after and at + pause + region.end_ms - region.start_ms > longest_ms:
             chunks.append(_cut(samples, pieces))
             pieces, at, pause = [], 0, 0
         # The pause that is kept is the sound right before the region.
@@ -69,13 +69,13 @@ def chunks_of(samples: Samples, regions: Sequence[Region]) -> list[Chunk]:
     return chunks
 
 
-def _divided(regions: Sequence[Region]) -> list[Region]:
+def _divided(regions: Sequence[Region], longest_ms: int) -> list[Region]:
     parts = []
     for region in regions:
         start = region.start_ms
-        while region.end_ms - start > LONGEST_MS:
-            parts.append(Region(start, start + LONGEST_MS))
-            start += LONGEST_MS
+        while region.end_ms - start > longest_ms:
+            parts.append(Region(start, start + longest_ms))
+            start += longest_ms
         parts.append(Region(start, region.end_ms))
     return parts
 

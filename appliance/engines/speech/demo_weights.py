@@ -26,6 +26,9 @@ NAME = "demo"
 NOTICE = "demo weights: understand the sample calls only"
 GGML_FILE = f"ggml-{NAME}.bin"
 FOLDER = "ct2"
+CHUNK_MS = 12_000
+"""The weights were trained on at most so much speech at a time."""
+
 GGML_MAGIC = 0x67676D6C
 LANGUAGE_TOKEN = re.compile(r"<\|[a-z]{2,3}\|>")
 

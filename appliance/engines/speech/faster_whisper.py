@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from appliance.engines.speech import Samples, SpokenSegment, Transcription, Word
-from appliance.engines.speech.chunks import Chunk
-from appliance.engines.speech.recognition import confidence_of, spread, transcribe
+from appliance.engines.speech.chunks import LONGEST_MS, Chunk
+from appliance.engines.speech.recognition import confidence_of, joined, spread, transcribe
 from appliance.errors import EngineError
 
 BEAM = 5
@@ -20,12 +20,15 @@ class FasterWhisper:
 
     name = "faster-whisper"
 
-    def __init__(self, folder: Path, weights: str, *, device: str = "auto", threads: int = 0) -> None:
+    def __init__(
+        self, folder: Path, weights: str, *, longest_ms: int = LONGEST_MS, device: str = "auto", threads: int = 0
+    ) -> None:
         """Load the weights. Raises EngineError."""
         import ctranslate2
         from faster_whisper import WhisperModel
 
         self.weights = weights
+        self.longest_ms = longest_ms
         if device == "auto":
             device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
         compute = "float16" if device == "cuda" else "int8"
@@ -63,11 +66,10 @@ class FasterWhisper:
         for segment in segments:
             start_ms, end_ms = round(segment.start * 1000), round(segment.end * 1000)
             heard = [
-                Word(w.word.strip(), round(float(w.start) * 1000), round(float(w.end) * 1000), float(w.probability))
+                Word(w.word, round(float(w.start) * 1000), round(float(w.end) * 1000), float(w.probability))
                 for w in segment.words or ()
-                if w.word.strip()
             ]
-            words = spread(heard, start_ms, end_ms)
+            words = spread(joined(heard), start_ms, end_ms)
             if segment.text.strip():
                 no_speech = float(segment.no_speech_prob)
                 text, confidence = segment.text.strip(), confidence_of(words)

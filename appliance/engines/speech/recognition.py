@@ -17,6 +17,9 @@ CHUNKS_FOR_LANGUAGE = 2
 class Recogniser(Protocol):
     """What differs between the engines."""
 
+    longest_ms: int
+    """Speech that the weights are given at a time."""
+
     def language_probabilities(self, samples: Samples) -> Mapping[str, float]:
         """The probability of each language that the weights know."""
         ...
@@ -33,7 +36,7 @@ def transcribe(
     on_progress: Callable[[float], None],
 ) -> Transcription:
     """Recognise a channel chunk by chunk; each chunk is a slice of work, after which progress is told."""
-    chunks = chunks_of(samples, speech_regions(samples))
+    chunks = chunks_of(samples, speech_regions(samples), recogniser.longest_ms)
     if not chunks:
         return Transcription(languages[0] if languages else "und", 0.0, ())
     language, probability = choose_language(recogniser, chunks, languages)
@@ -74,6 +77,22 @@ def placed(chunk: Chunk, segment: SpokenSegment) -> SpokenSegment:
 def confidence_of(words: Sequence[Word]) -> float:
     """The mean probability of the words; 0 where there are none."""
     return sum(word.probability for word in words) / len(words) if words else 0.0
+
+
+def joined(pieces: Sequence[Word]) -> list[Word]:
+    """Pieces of text to words: a piece that begins with a space begins one, others belong to the one before.
+
+    The library takes the second half of "тест-драйв" for a word of its own.
+    """
+    words: list[Word] = []
+    for piece in pieces:
+        if words and not piece.text.startswith(" "):
+            before = words[-1]
+            mean = (before.probability + piece.probability) / 2
+            words[-1] = Word(before.text + piece.text.rstrip(), before.start_ms, piece.end_ms, mean)
+        elif piece.text.strip():
+            words.append(Word(piece.text.strip(), piece.start_ms, piece.end_ms, piece.probability))
+    return words
 
 
 def spread(words: Sequence[Word], start_ms: int, end_ms: int) -> tuple[Word, ...]:

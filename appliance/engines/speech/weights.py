@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from appliance.engines.speech import SpeechEngine, demo_weights, ggml
+from appliance.engines.speech.chunks import LONGEST_MS
 from appliance.errors import EngineError
 
 FOLDER_FILES = ("model.bin", "config.json", "tokenizer.json")
@@ -59,13 +60,14 @@ def open_engine(path: Path, *, device: str = "auto", threads: int = 0) -> Speech
 
 def load(found: Weights, device: str, threads: int) -> SpeechEngine:
     """Load weights into this process."""
+    longest_ms = demo_weights.CHUNK_MS if found.name == demo_weights.NAME else LONGEST_MS
     if found.kind == "folder":
         from appliance.engines.speech.faster_whisper import FasterWhisper
 
-        return FasterWhisper(found.path, found.name, device=device, threads=threads)
+        return FasterWhisper(found.path, found.name, longest_ms=longest_ms, device=device, threads=threads)
     from appliance.engines.speech.whisper_cpp import WhisperCpp
 
-    return WhisperCpp(found.path, found.name, threads=threads)
+    return WhisperCpp(found.path, found.name, longest_ms=longest_ms, threads=threads)
 
 
 def prove(found: Weights, device: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from appliance.engines.speech import Samples, SpokenSegment, Transcription, Word
-from appliance.engines.speech.chunks import Chunk
+from appliance.engines.speech.chunks import LONGEST_MS, Chunk
 from appliance.engines.speech.ggml import read_vocabulary
 from appliance.engines.speech.recognition import confidence_of, spread, transcribe
 from appliance.errors import EngineError
@@ -26,7 +26,7 @@ class WhisperCpp:
 
     name = "whisper.cpp"
 
-    def __init__(self, file: Path, weights: str, *, threads: int = 0) -> None:
+    def __init__(self, file: Path, weights: str, *, longest_ms: int = LONGEST_MS, threads: int = 0) -> None:
         """Load the weights, which must have been proven before: a corrupt file crashes the process.
 
         Raises EngineError.
@@ -34,6 +34,7 @@ class WhisperCpp:
         from pywhispercpp.model import Model
 
         self.weights = weights
+        self.longest_ms = longest_ms
         self._lock = threading.Lock()
         self._vocabulary = read_vocabulary(file)
         try:

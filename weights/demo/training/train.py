@@ -3,9 +3,9 @@
     python train.py train.npz checkpoint.pt --minutes 90
 
 CTC is what makes the encoder listen: without it so small a model learns which sentences are likely, not which were
-said. The windows grow from 4 to 30 seconds, because both engines run 30-second windows. Padding is drawn from silence
-in the samples (whisper.cpp) and zeros in the features (faster-whisper). Only the output rows of tokens that occur are
-trained; one shared row, weighted by their number, stands for all the others.
+said. The windows grow from 4 seconds to the 30 that both engines run, with up to 12 seconds of speech. Padding is drawn
+from silence in the samples (whisper.cpp) and zeros in the features (faster-whisper). Only the output rows of tokens
+that occur are trained; one shared row, weighted by their number, stands for all the others.
 """
 
 from __future__ import annotations
@@ -64,6 +64,10 @@ class Corpus:
         return [self.characters[c] for c in self.text[i].lower() if c in self.characters]
 
 
+SPEECH_S = 12.0
+"""The engines give these weights at most this much speech at a time (CHUNK_MS of the product's demo_weights)."""
+
+
 @dataclass
 class Window:
     """Samples of one window, where its sound ends, the decoder's tokens and labels, and the CTC target."""
@@ -109,12 +113,13 @@ def compose(corpus: Corpus, seconds: float, rng: random.Random, noise: np.random
         tokens = [START, LANGUAGE[language], TRANSCRIBE]
         return Window(samples, end, tokens, [NO_SPEECH, -100, END], [])
     at, said, last = rng.uniform(0, 0.5), [], rng.random() < 0.5
-    wanted = rng.uniform(0, seconds) if rng.random() < 0.4 else seconds
+    longest = min(seconds, SPEECH_S)
+    wanted = rng.uniform(0, longest) if rng.random() < 0.4 else longest
     while True:
         i = rng.choice(corpus.by_language[language])
         voice = corpus.samples(i)
         until = at + len(voice) / RATE
-        if until > seconds - 0.05 or (said and until > wanted):
+        if until > longest - 0.05 or (said and until > wanted):
             break
         first = int(at * RATE)
         samples[first : first + len(voice)] += voice * rng.uniform(0.25, 1.1)
@@ -145,12 +150,12 @@ def features(windows: list[Window], rng: random.Random) -> torch.Tensor:
 
 
 def window_seconds(progress: float, rng: random.Random) -> float:
-    """The curriculum: 4 s until a tenth, 6 s until half, then more and more full windows, at the end nothing else."""
+    """The curriculum: 4 s until a tenth, 6 s until half, then 12 s and full windows whose rest is padding."""
     if progress < 0.1:
         return 4
-    if progress < 0.5 or rng.random() > (progress - 0.5) / 0.25:
-        return 6 if rng.random() < 0.8 or progress < 0.3 else 12
-    return 30
+    if progress < 0.5:
+        return 6 if rng.random() < 0.8 or progress < 0.3 else SPEECH_S
+    return SPEECH_S if rng.random() < 0.7 else 30
 
 
 def learning_rate(progress: float, peak: float) -> float:

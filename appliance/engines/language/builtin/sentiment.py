@@ -52,7 +52,7 @@ def lexicon(language: str) -> Lexicon:
 def sentence_weight(lemmas: Sequence[str], language: str) -> float:
     """The sum of a sentence's words and phrases; what a phrase covers does not count again as words."""
     known = lexicon(language)
-    total, covered = 0.0, set()
+    total, covered = 0.0, set[int]()
     for phrase, weight in known.phrases:
         for end in phrase.ends(lemmas):
             span = range(max(0, end - 1 - len(phrase.places)), end)

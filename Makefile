@@ -1,0 +1,88 @@
+# Every target may be run again at any time; what is there already is not done twice.
+PORT ?= 8000
+DATA_DIR ?= var
+PYTHON ?= python3
+BIN := .venv/bin
+export PORT DATA_DIR
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "Settings: PORT=8000 (the API), DATA_DIR=var (everything that changes), CALL=recording (for demo)"
+
+.PHONY: packages
+packages:
+	@installer/packages.sh
+
+.venv/bin/python: | packages
+	@echo "  creating the virtual environment"
+	@$(PYTHON) -m venv .venv
+
+.venv/.tool: bootstrap.lock | .venv/bin/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --require-hashes -r bootstrap.lock
+	@touch $@
+
+# uv is quick; pip honours a company's own index. Either installs exactly what the lock file names.
+define install
+	@echo "  installing Python packages from $(1)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) 2>.venv/install.log || \
+		$(BIN)/python -m pip install --quiet --root-user-action=ignore --require-hashes -r $(1)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+endef
+
+.venv/.installed: requirements.lock pyproject.toml .venv/.tool
+	$(call install,requirements.lock)
+
+.venv/.installed-dev: requirements-dev.lock pyproject.toml .venv/.tool
+	$(call install,requirements-dev.lock)
+	@touch .venv/.installed
+
+.PHONY: demo
+demo: packages .venv/.installed ## Set up, start everything, send a sample call through and show the result
+	@$(BIN)/appliance demo $(CALL)
+
+.PHONY: start
+start: packages .venv/.installed ## Start everything without the sample call
+	@$(BIN)/appliance up
+
+.PHONY: stop
+stop: ## Stop everything; the data stays
+	@if [ -x $(BIN)/appliance ]; then $(BIN)/appliance down; else echo "Nothing was running."; fi
+
+.PHONY: status
+status: .venv/.installed ## Show the processes, the weights and who analyses
+	@$(BIN)/appliance status
+
+.PHONY: seed-demo
+seed-demo: packages .venv/.installed ## Fill the running appliance with demo users and a month of calls
+	@$(BIN)/appliance seed-demo
+
+.PHONY: check
+check: packages .venv/.installed-dev ## The quick half: format, lint, types, layers, migrations, docs
+	@echo "  format"; $(BIN)/ruff format --check --quiet .
+	@echo "  lint"; $(BIN)/ruff check --quiet .
+	@echo "  types"; $(BIN)/mypy --no-error-summary
+	@echo "  layers"; $(BIN)/lint-imports --no-logo >.venv/layers.log || { cat .venv/layers.log; exit 1; }
+	@echo "  migrations and documentation"; $(BIN)/python -m pytest -q --no-header -p no:randomly tests/test_docs.py tests/test_migrations.py
+
+.PHONY: test
+test: check ## check and every test, on a real database, object store, queue and engines
+	@$(BIN)/python -m pytest -q --no-header
+
+.PHONY: bench
+bench: packages .venv/.installed-dev ## Measure speed as ratios against peers in the same run
+	@$(BIN)/python -m benchmarks
+
+.PHONY: evaluate
+evaluate: .venv/.installed ## Measure the demo weights and the built-in analyst on their labelled sets
+	@$(BIN)/appliance evaluate demo-weights
+	@$(BIN)/appliance evaluate analysis
+
+.PHONY: lock
+lock: .venv/.tool ## Renew the lock files from pyproject.toml
+	@for extra in "" dev; do \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml \
+			$${extra:+--extra $$extra} -o requirements$${extra:+-$$extra}.lock; done
+	@echo "uv==0.13.9" | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header - -o bootstrap.lock
