@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from appliance.engines import audio
 from appliance.engines.speech import Transcription
+from appliance.errors import EngineError, StageError
 from appliance.models import Call
 from appliance.pipeline.decode import decoded_file
 from appliance.pipeline.stage import Queue, StageContext
@@ -34,7 +35,11 @@ class Transcribe:
 
     def run(self, context: StageContext) -> dict[str, Any]:
         decoded, shape = decoded_file(context), context.outputs["decode"]
-        engine = context.equipment.speech
+        try:
+            engine = context.equipment.speech
+        except EngineError as error:
+            # The operator can mend this: the call waits for it as long as attempts last.
+            raise StageError(error.code, str(error), retryable=True) from None
         count = shape["channels"]
         heard = []
         for n in range(count):

@@ -1,0 +1,136 @@
+"""Log in, refresh, log out; what dies when."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import jwt
+import pytest
+from sqlalchemy import delete
+
+from appliance.config import settings
+from appliance.models import LoginFailure
+from appliance.store import db
+from tests.conftest import PASSWORD, Running
+
+
+@pytest.fixture(autouse=True)
+def forgiven() -> None:
+    with db.unit_of_work() as session:
+        session.execute(delete(LoginFailure))
+
+
+def log_in(running: Running, email: str, password: str = PASSWORD) -> httpx.Response:
+    return httpx.post(running.url + "/api/auth/login", json={"email": email, "password": password}, timeout=30)
+
+
+def works(running: Running, token: str) -> bool:
+    answer = httpx.post(running.url + "/api/calls", headers={"Authorization": f"Bearer {token}"})
+    return answer.status_code != 401
+
+
+def test_the_answer_is_the_guides(running: Running, people: dict[str, str]) -> None:
+    body = log_in(running, people["admin"]).json()
+    assert set(body) == {"user", "token", "expires_in", "refresh_token"}
+    assert set(body["user"]) == {"id", "name", "email", "role", "created_at", "updated_at"}
+    assert (body["user"]["email"], body["user"]["role"], body["expires_in"]) == (people["admin"], "admin", 3600)
+
+
+def test_the_case_of_the_email_does_not_matter(running: Running, people: dict[str, str]) -> None:
+    assert log_in(running, people["admin"].upper()).status_code == 200
+
+
+def test_unknown_and_wrong_give_the_same_answer(running: Running, people: dict[str, str]) -> None:
+    wrong, unknown = log_in(running, people["admin"], "wrong password"), log_in(running, "nobody@test.example")
+    assert wrong.status_code == unknown.status_code == 401
+    assert wrong.json() == unknown.json()
+    assert wrong.json()["code"] == "wrong_credentials"
+
+
+def test_guessing_has_to_wait(running: Running, people: dict[str, str]) -> None:
+    answers = [log_in(running, "target@test.example", str(n)) for n in range(7)]
+    assert [a.status_code for a in answers][:5] == [401] * 5
+    locked = next(a for a in answers if a.status_code == 429)
+    assert locked.json()["code"] == "too_many_attempts"
+    assert int(locked.headers["Retry-After"]) >= 1
+
+
+def test_logging_out_kills_the_token_at_once(running: Running, people: dict[str, str]) -> None:
+    body = log_in(running, people["admin"]).json()
+    assert works(running, body["token"])
+    answer = httpx.post(running.url + "/api/auth/logout", json={}, headers={"Authorization": f"Bearer {body['token']}"})
+    assert answer.json() == {"message": "Successfully logged out"}
+    assert not works(running, body["token"])
+    again = httpx.post(running.url + "/api/auth/refresh", json={"refresh_token": body["refresh_token"]})
+    assert again.status_code == 401
+
+
+def test_a_refresh_token_works_once_and_reuse_ends_the_session(running: Running, people: dict[str, str]) -> None:
+    first = log_in(running, people["admin"]).json()
+    refresh = running.url + "/api/auth/refresh"
+    second = httpx.post(refresh, json={"refresh_token": first["refresh_token"]})
+    assert second.status_code == 200
+    assert works(running, second.json()["token"])
+    stolen = httpx.post(refresh, json={"refresh_token": first["refresh_token"]})
+    assert stolen.status_code == 401
+    assert not works(running, second.json()["token"])
+    assert httpx.post(refresh, json={"refresh_token": second.json()["refresh_token"]}).status_code == 401
+
+
+def test_the_refresh_cookie_serves_as_well(running: Running, people: dict[str, str]) -> None:
+    answer = log_in(running, people["admin"])
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    with httpx.Client(base_url=running.url, cookies={"refresh_token": answer.json()["refresh_token"]}) as http:
+        assert http.post("/api/auth/refresh").status_code == 200
+
+
+def forged(secret: str | None = None, algorithm: str = "HS256", **claims: object) -> str:
+    now = datetime.now(UTC)
+    body = {
+        "sub": "00000000-0000-0000-0000-000000000000",
+        "sid": "00000000-0000-0000-0000-000000000000",
+        "typ": "access",
+        "iat": now,
+        "exp": now + timedelta(hours=1),
+        **claims,
+    }
+    return jwt.encode(body, secret or settings().jwt_secret.get_secret_value(), algorithm)
+
+
+def test_forged_tokens_are_worth_nothing(running: Running, people: dict[str, str]) -> None:
+    body = log_in(running, people["admin"]).json()
+    good = jwt.decode(body["token"], options={"verify_signature": False})
+    kept = {"sub": good["sub"], "sid": good["sid"]}
+    assert works(running, forged(**kept))
+    bad = [
+        forged(**kept, exp=datetime.now(UTC) - timedelta(seconds=1)),
+        forged(**kept, typ="refresh"),
+        forged("another secret of at least 32 characters!", **kept),
+        forged(algorithm="HS512", **kept),
+        forged(**{**kept, "sub": "not a uuid"}),
+        jwt.encode({**good}, None, "none"),
+        body["token"][:-2],
+    ]
+    assert not [token for token in bad if works(running, token)]
+
+
+def test_an_expired_token_needs_a_refresh(running: Running, people: dict[str, str]) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    good = jwt.decode(log_in(running, people["admin"]).json()["token"], options={"verify_signature": False})
+    token = forged(sub=good["sub"], sid=good["sid"], exp=soon)
+    assert works(running, token)
+    time.sleep(1.2)
+    assert not works(running, token)
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"email": "a@b.c"}, {"email": "", "password": "x"}, {"email": 1, "password": []}, "text"]
+)
+def test_a_wrong_body_is_named(running: Running, body: object) -> None:
+    answer = httpx.post(running.url + "/api/auth/login", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
+    assert answer.json()["errors"]

@@ -1,0 +1,121 @@
+"""The WebSocket: the three events in the guide's shapes, progress, visibility, resuming, dead tokens."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from tests.conftest import SAMPLES, Running, processed, upload
+
+
+def token_of(http: Any) -> str:
+    return str(http.headers["Authorization"]).removeprefix("Bearer ")
+
+
+@contextmanager
+def listening(running: Running, token: str, query: str = "") -> Iterator[ClientConnection]:
+    address = f"ws://127.0.0.1:{running.port}/ws/calls{query}"
+    with connect(address, subprotocols=["bearer", token]) as socket:  # type: ignore[list-item]
+        yield socket
+
+
+def events_until(socket: ClientConnection, call_id: str, last: str, within_s: float = 120) -> list[dict[str, Any]]:
+    """Events of one call until one of type `last`."""
+    found = []
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        event = json.loads(socket.recv(timeout=within_s))
+        data = event["data"]
+        if call_id in {data.get("call_id"), data.get("call", {}).get("id")}:
+            found.append(event)
+            if event["type"] == last:
+                return found
+    raise AssertionError(f"no {last} within {within_s} s")
+
+
+def test_a_call_is_followed_from_its_creation_to_its_result(running: Running, people: dict[str, str]) -> None:
+    http = running.client(people["admin"])
+    with listening(running, token_of(http)) as socket:
+        call_id = upload(http, SAMPLES / "ru-wrong-number.wav").json()["id"]
+        found = events_until(socket, call_id, "call_processed")
+    created, done = found[0], found[-1]
+    assert created["type"] == "call_created"
+    assert set(created) == {"type", "data"}
+    assert set(created["data"]) == {"call"}
+    call = created["data"]["call"]
+    assert (call["id"], call["type"], call["managerName"]) == (call_id, "incoming", "Анна Смирнова")
+    assert done == {"type": "call_processed", "data": {"call_id": call_id, "status": "completed", "has_analysis": True}}
+    progress = [event["data"] for event in found if event["type"] == "call_processing_progress"]
+    stages = list(dict.fromkeys(step["stage"] for step in progress))
+    assert stages == ["decode", "transcribe", "diarize", "assign roles", "analyse", "publish"]
+    assert all(0 <= step["progress"] <= 1 for step in progress)
+
+
+def test_others_calls_are_not_told(running: Running, people: dict[str, str]) -> None:
+    admin, anna, boris = (running.client(people[name]) for name in ("admin", "anna", "boris"))
+    with listening(running, token_of(boris)) as foreign, listening(running, token_of(anna)) as own:
+        hers = upload(admin, SAMPLES / "ru-wrong-number.wav", managerName="Анна Смирнова").json()["id"]
+        his = upload(admin, SAMPLES / "ru-wrong-number.wav", managerName="Борис Иванов").json()["id"]
+        events_until(own, hers, "call_processed")
+        seen = events_until(foreign, his, "call_processed")
+        assert not [event for event in seen if hers in json.dumps(event)]
+
+
+def test_what_was_missed_is_replayed(running: Running, people: dict[str, str]) -> None:
+    http = running.client(people["admin"])
+    with listening(running, token_of(http), "?last_event_id=0") as socket:
+        upload(http, SAMPLES / "ru-wrong-number.wav")
+        last = next(event["id"] for _ in range(10_000) if "id" in (event := json.loads(socket.recv(timeout=60))))
+    call_id = upload(http, SAMPLES / "ru-wrong-number.wav").json()["id"]
+    processed(http, call_id)
+    with listening(running, token_of(http), f"?last_event_id={last}") as socket:
+        found = events_until(socket, call_id, "call_processed")
+    ids = [event["id"] for event in found if "id" in event]
+    assert ids == sorted(set(ids))
+    assert ids[0] > last
+    assert [event["type"] for event in found if "id" in event] == ["call_created", "call_processed"]
+
+
+def test_the_token_may_come_in_the_address(running: Running, people: dict[str, str]) -> None:
+    token = token_of(running.client(people["admin"]))
+    with connect(f"ws://127.0.0.1:{running.port}/ws/calls?token={token}") as socket:
+        socket.ping().wait(5)
+    log = (running.site.logs / "test-api.log").read_text(encoding="utf-8")
+    assert token not in log
+
+
+@pytest.mark.parametrize("token", ["", "nonsense"])
+def test_strangers_are_closed_with_4401(running: Running, token: str) -> None:
+    with (
+        connect(f"ws://127.0.0.1:{running.port}/ws/calls?token={token}") as socket,
+        pytest.raises(ConnectionClosed) as caught,
+    ):
+        socket.recv(timeout=10)
+    assert caught.value.rcvd
+    assert caught.value.rcvd.code == 4401
+
+
+def test_a_foreign_page_is_refused(running: Running, people: dict[str, str]) -> None:
+    token = token_of(running.client(people["admin"]))
+    address = f"ws://127.0.0.1:{running.port}/ws/calls?token={token}"
+    with connect(address, origin="https://evil.example") as socket, pytest.raises(ConnectionClosed) as caught:  # type: ignore[arg-type]
+        socket.recv(timeout=10)
+    assert caught.value.rcvd
+    assert caught.value.rcvd.code == 4401
+
+
+def test_logging_out_closes_the_socket(running: Running, people: dict[str, str]) -> None:
+    http = running.client(people["admin"])
+    with listening(running, token_of(http)) as socket:
+        http.post("/api/auth/logout")
+        with pytest.raises(ConnectionClosed) as caught:
+            events_until(socket, "nothing more", "nothing", 30)
+    assert caught.value.rcvd
+    assert caught.value.rcvd.code == 4401

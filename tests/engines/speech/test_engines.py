@@ -1,0 +1,116 @@
+"""Both real engines on the same weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jiwer
+import numpy as np
+import pytest
+import yaml
+
+from appliance.engines import audio
+from appliance.engines.speech import SAMPLE_RATE, Samples, SpeechEngine
+from appliance.engines.speech.weights import open_engine
+from appliance.evaluation.speech import normalised
+from tests.conftest import SAMPLES
+
+DIALOGUES = yaml.safe_load((SAMPLES / "dialogues.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def engines(demo_weights: Path) -> dict[str, SpeechEngine]:
+    return {
+        "faster-whisper": open_engine(demo_weights / "ct2", threads=2),
+        "whisper.cpp": open_engine(demo_weights / "ggml-demo.bin", threads=2),
+    }
+
+
+def channels_of(name: str, folder: Path) -> list[Samples]:
+    shape = DIALOGUES[name]["sound"]
+    decoded = folder / "samples.s16"
+    count = audio.decode(SAMPLES / f"{name}.{shape['file']}", decoded)
+    return [audio.samples_of(decoded, count, n) for n in range(count)]
+
+
+def heard(engine: SpeechEngine, name: str, folder: Path) -> list[str]:
+    """The words of each channel, without case and punctuation."""
+    texts = []
+    for samples in channels_of(name, folder):
+        found = engine.transcribe(samples, languages=("ru", "en", "kk"))
+        texts.append(normalised(" ".join(segment.text for segment in found.segments)))
+    return texts
+
+
+def said(name: str) -> list[str]:
+    dialogue = DIALOGUES[name]
+    sides: Sequence[str] = ("A", "B") if dialogue["sound"]["channels"] == 2 else ("AB",)
+    return [normalised(" ".join(text for speaker, text in dialogue["lines"] if speaker in side)) for side in sides]
+
+
+@pytest.mark.parametrize("name", DIALOGUES)
+@pytest.mark.parametrize("which", ["faster-whisper", "whisper.cpp"])
+def test_the_sample_calls_are_understood(
+    engines: dict[str, SpeechEngine], which: str, name: str, tmp_path: Path
+) -> None:
+    """The sample calls, telephone codecs among them, at no more than one word in ten wrong."""
+    assert jiwer.wer(said(name), heard(engines[which], name, tmp_path)) <= 0.10
+
+
+def test_the_same_weights_say_the_same_in_both_engines(engines: dict[str, SpeechEngine], tmp_path: Path) -> None:
+    rates = {}
+    for which, engine in engines.items():
+        found = [text for name in DIALOGUES for text in heard(engine, name, tmp_path)]
+        rates[which] = jiwer.wer([text for name in DIALOGUES for text in said(name)], found)
+    assert abs(rates["faster-whisper"] - rates["whisper.cpp"]) <= 0.02
+
+
+@pytest.mark.parametrize("which", ["faster-whisper", "whisper.cpp"])
+def test_words_have_times_and_probabilities(engines: dict[str, SpeechEngine], which: str, tmp_path: Path) -> None:
+    samples = channels_of("ru-test-drive", tmp_path)[0]
+    shares: list[float] = []
+    found = engines[which].transcribe(samples, languages=("ru", "en"), on_progress=shares.append)
+    assert (found.language, found.language_probability > 0.9) == ("ru", True)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    for segment in found.segments:
+        assert 0 <= segment.start_ms <= segment.end_ms <= len(samples) * 1000 // SAMPLE_RATE
+        assert 0 <= segment.confidence <= 1
+        assert segment.text == " ".join(word.text for word in segment.words)
+        for word in segment.words:
+            assert segment.start_ms <= word.start_ms <= word.end_ms <= segment.end_ms
+            assert 0 <= word.probability <= 1
+            assert word.text == word.text.strip() != ""
+
+
+@pytest.mark.parametrize("which", ["faster-whisper", "whisper.cpp"])
+def test_silence_and_noise_are_not_speech(engines: dict[str, SpeechEngine], which: str) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.01, 10 * SAMPLE_RATE).astype(np.float32)
+    for samples in (np.zeros(10 * SAMPLE_RATE, np.float32), noise, np.zeros(0, np.float32), np.zeros(100, np.float32)):
+        assert engines[which].transcribe(samples, languages=("ru",)).segments == ()
+
+
+def test_progress_can_abort(engines: dict[str, SpeechEngine], tmp_path: Path) -> None:
+    class Enough(Exception):
+        pass
+
+    def stop(_: float) -> None:
+        raise Enough
+
+    with pytest.raises(Enough):
+        engines["faster-whisper"].transcribe(channels_of("ru-service", tmp_path)[0], on_progress=stop)
+
+
+def test_real_recordings_go_through(engines: dict[str, SpeechEngine], recordings: Path, tmp_path: Path) -> None:
+    """The demo weights' words are noise on them; times, order and limits must hold all the same."""
+    for file in sorted([*recordings.glob("*/*.wav"), *recordings.glob("*/*.mp3")]):
+        if file.stat().st_size > 3_000_000:
+            continue
+        count = audio.decode(file, tmp_path / "samples.s16")
+        samples = audio.samples_of(tmp_path / "samples.s16", count, 0)
+        found = engines["faster-whisper"].transcribe(samples, languages=("ru", "en"))
+        starts = [segment.start_ms for segment in found.segments]
+        assert starts == sorted(starts), file.name
+        if file.name == "pisets_test_silence.wav":
+            assert not found.segments

@@ -1,0 +1,147 @@
+"""Workers that are killed: every accepted call still ends, once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import func, select, text, update
+
+from appliance.models import AiAnalysis, Event, Pipeline, StageOutput
+from appliance.store import db
+from installer.site import Site
+from tests.conftest import SAMPLES, Running, _free_port, processed, upload, wait_until
+
+
+@pytest.fixture
+def apart(site: Site, running: Running, people: dict[str, str]) -> Iterator[Running]:
+    """The running API with its workers stopped: the test starts and kills its own."""
+    workers = [name for name in running.processes if name != "api"]
+    for name in workers:
+        running.kill(name)
+    wait_until(_nobody_works, 30, "leases of the killed workers to be forgotten")
+    yield running
+    for name in [name for name in running.processes if name != "api"]:
+        running.kill(name)
+    running.start("housekeeping", "analysis", "speech")
+
+
+def _nobody_works() -> bool:
+    with db.unit_of_work() as session:
+        session.execute(
+            update(Pipeline)
+            .where(Pipeline.state == "running")
+            .values(state="waiting", lease_owner=None, lease_until=None)
+        )
+    return True
+
+
+def state_of(call_id: str) -> tuple[str, str]:
+    with db.unit_of_work() as session:
+        row = session.execute(select(Pipeline.state, Pipeline.stage).where(Pipeline.call_id == call_id)).one()
+    return row.state, row.stage
+
+
+def count(model: type, call_id: str, **equal: str) -> int:
+    with db.unit_of_work() as session:
+        query = select(func.count()).select_from(model).where(model.call_id == call_id)  # type: ignore[attr-defined]
+        return session.scalar(query.filter_by(**equal)) or 0
+
+
+def assert_done_once(call_id: str) -> None:
+    assert count(Event, call_id, type="call_processed") == 1
+    assert count(Event, call_id, type="call_processing_failed") == 0
+    assert count(AiAnalysis, call_id) == 1
+    assert count(StageOutput, call_id) == 6
+
+
+@pytest.mark.parametrize("stage", ["decode", "transcribe", "diarize"])
+def test_a_speech_worker_killed_in_mid_call(apart: Running, people: dict[str, str], stage: str) -> None:
+    """kill -9 while the stage runs: the lease expires, another worker finishes the call, exactly once."""
+    http = apart.client(people["admin"])
+    apart.start("housekeeping", "analysis")
+    call_id = upload(http, SAMPLES / "ru-test-drive.mp3").json()["id"]
+    apart.start("speech")
+    wait_until(lambda: state_of(call_id) == ("running", stage), 60, f"stage {stage}")
+    apart.kill("speech")
+    state, reached = state_of(call_id)
+    apart.start("speech")
+    call = processed(http, call_id)
+    assert call["status"] == "completed"
+    assert "processing_error" not in call
+    assert len({segment["id"] for segment in call["transcript"]}) == len(call["transcript"]) > 0
+    assert_done_once(call_id)
+    assert state == "running", f"killed too late, already at {reached}"
+
+
+def test_a_call_that_kills_its_workers_is_parked(apart: Running, people: dict[str, str]) -> None:
+    """After three deaths in one stage the call is failed as poison and the queue goes on."""
+    http = apart.client(people["admin"])
+    call_id = upload(http, SAMPLES / "ru-wrong-number.wav").json()["id"]
+    with db.unit_of_work() as session:
+        session.execute(
+            update(Pipeline)
+            .where(Pipeline.call_id == call_id)
+            .values(
+                state="running", lease_owner="a dead worker", lease_until=func.now() - text("interval '1 s'"), deaths=2
+            )
+        )
+    apart.start("housekeeping")
+    call = processed(http, call_id)
+    assert call["status"] == "completed"
+    assert call["processing_error"]["code"] == "poison"
+    assert call["aiAnalysis"]["processing_status"] == "failed"
+    assert count(Event, call_id, type="call_processing_failed") == 1
+
+
+def test_a_lost_bell_is_rung_again(apart: Running, people: dict[str, str]) -> None:
+    """The queue forgets everything; the rows know."""
+    http = apart.client(people["admin"])
+    call_id = upload(http, SAMPLES / "ru-wrong-number.wav").json()["id"]
+    with db.connect() as connection:
+        connection.execute("DELETE FROM huey_task")
+    apart.start("housekeeping", "analysis", "speech")
+    assert processed(http, call_id)["status"] == "completed"
+    assert_done_once(call_id)
+
+
+def test_a_worker_that_is_stopped_gives_its_call_back(apart: Running, people: dict[str, str]) -> None:
+    """A clean stop in mid-call counts as no death, and the next worker goes on at once."""
+    http = apart.client(people["admin"])
+    call_id = upload(http, SAMPLES / "ru-test-drive.mp3").json()["id"]
+    apart.start("speech")
+    wait_until(lambda: state_of(call_id) == ("running", "transcribe"), 60, "stage transcribe")
+    process = apart.processes.pop("speech")
+    process.terminate()
+    process.wait(30)
+    with db.unit_of_work() as session:
+        row = session.get_one(Pipeline, call_id)
+        assert (row.state, row.deaths, row.lease_owner) == ("waiting", 0, None)
+    apart.start("housekeeping", "analysis", "speech")
+    assert processed(http, call_id)["status"] == "completed"
+    assert_done_once(call_id)
+
+
+def test_weights_that_cannot_be_used_do_not_take_the_worker_down(apart: Running, people: dict[str, str]) -> None:
+    """The worker says so, stays up, and its calls wait; with good weights they go on by themselves."""
+    broken = apart.site.data_dir / "ggml-broken.bin"
+    broken.write_bytes(b"not a model")
+    other = Running(apart.site, _free_port(), environment={"WHISPER_MODEL_PATH": str(broken)})
+    http = apart.client(people["admin"])
+    other.start("speech")
+    call_id = upload(http, SAMPLES / "ru-wrong-number.wav").json()["id"]
+    wait_until(lambda: _error_of(call_id) == "weights_not_a_model", 60, "the error on the call")
+    assert other.processes["speech"].poll() is None
+    log = (apart.site.logs / "test-speech.log").read_text(encoding="utf-8")
+    assert "speech_weights_unusable" in log
+    other.kill("speech")
+    time.sleep(0.1)
+    apart.start("housekeeping", "analysis", "speech")
+    assert processed(http, call_id)["status"] == "completed"
+    assert_done_once(call_id)
+
+
+def _error_of(call_id: str) -> str | None:
+    with db.unit_of_work() as session:
+        return session.scalar(select(Pipeline.error_code).where(Pipeline.call_id == call_id))
