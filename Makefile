@@ -55,10 +55,6 @@ stop: ## Stop everything; the data stays
 status: .venv/.installed ## Show the processes, the weights and who analyses
 	@$(BIN)/appliance status
 
-.PHONY: seed-demo
-seed-demo: packages .venv/.installed ## Fill the running appliance with demo users and a month of calls
-	@$(BIN)/appliance seed-demo
-
 .PHONY: check
 check: packages .venv/.installed-dev ## The quick half: format, lint, types, layers, migrations, docs
 	@echo "  format"; $(BIN)/ruff format --check --quiet .
@@ -76,9 +72,12 @@ bench: packages .venv/.installed-dev ## Measure speed as ratios against peers in
 	@$(BIN)/python -m benchmarks
 
 .PHONY: evaluate
-evaluate: .venv/.installed ## Measure the demo weights and the built-in analyst on their labelled sets
+evaluate: .venv/.installed ## Measure the demo weights in both engines
 	@$(BIN)/appliance evaluate demo-weights
-	@$(BIN)/appliance evaluate analysis
+
+.PHONY: docs
+docs: .venv/.installed-dev ## Write docs/api.md from the application itself
+	@$(BIN)/python docs/make_api.py
 
 .PHONY: lock
 lock: .venv/.tool ## Renew the lock files from pyproject.toml

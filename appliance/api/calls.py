@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Form, Header, Response, UploadFile
+from fastapi import APIRouter, Depends, Form, Header, Query, Response, UploadFile
+from pydantic import Field
 
 from appliance.api.deps import BaseUrl, Language, ViewerDep
-from appliance.api.schemas import AnalysisOut, CallOut, UploadOut
+from appliance.api.schemas import (
+    AnalysisOut,
+    BatchDeleteIn,
+    BatchDeleteOut,
+    CallBrief,
+    CallOut,
+    CallPage,
+    CorrectionIn,
+    Message,
+    UploadOut,
+)
 from appliance.models.calls import CallType
 from appliance.services import calls, failures
+from appliance.store.call_filters import CallFilter, Sort
 
 router = APIRouter(prefix="/api/calls", tags=["calls"])
 
+DELETED = {"ru": "Звонок успешно удален", "en": "The call was deleted"}
+DELETED_MANY = {"ru": "Звонки успешно удалены", "en": "The calls were deleted"}
+RESTARTED = {"ru": "Обработка звонка начата заново", "en": "Processing has begun anew"}
+Day = Annotated[date, Field(description="YYYY-MM-DD")]
 RECEIVED = {"ru": "Файл успешно загружен, начата обработка", "en": "The file was uploaded, processing has begun"}
 
 
@@ -28,7 +44,9 @@ def upload(
     managerName: Annotated[str, Form(min_length=1, max_length=200)],  # noqa: N803 - the contract's name
     clientName: Annotated[str | None, Form(max_length=200)] = None,  # noqa: N803 - the contract's name
     phoneNumber: Annotated[str | None, Form(max_length=40)] = None,  # noqa: N803 - the contract's name
-    date: Annotated[datetime | None, Form(description="When the call took place; now where it is left out")] = None,
+    when: Annotated[
+        datetime | None, Form(alias="date", description="When the call took place; now where it is left out")
+    ] = None,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> UploadOut:
     """Upload a recording: wav, mp3 or m4a, up to 100 MB and 60 minutes. The answer comes before it is processed."""
@@ -45,11 +63,60 @@ def upload(
             manager_name=managerName,
             client_name=clientName,
             phone=phoneNumber,
-            date=date.astimezone() if date else None,
+            date=when.astimezone() if when else None,
             idempotency_key=idempotency_key,
         ),
     )
     return UploadOut(id=call_id, message=RECEIVED[language])
+
+
+def call_filter(
+    search: Annotated[str, Query(max_length=200, description="Number, client or manager")] = "",
+    status: Literal["all", "completed", "missed", "in-progress"] = "all",
+    type: Literal["all", "incoming", "outgoing"] = "all",  # noqa: A002 - the contract's name
+    sentiment: Literal["all", "positive", "negative", "neutral"] = "all",
+    manager: Annotated[str, Query(max_length=200, description="A manager's name, or all")] = "all",
+    dateFrom: Annotated[Day | None, Query(description="First day, in the site's time zone")] = None,  # noqa: N803
+    dateTo: Annotated[Day | None, Query(description="Last day, inclusive")] = None,  # noqa: N803
+    transcript: Annotated[str, Query(max_length=300, description="Words of the transcript")] = "",
+) -> CallFilter:
+    """The list's filters from the query."""
+    return CallFilter(
+        search=search,
+        status=None if status == "all" else status,
+        type=None if type == "all" else type,
+        sentiment=None if sentiment == "all" else sentiment,
+        manager="" if manager == "all" else manager,
+        date_from=dateFrom,
+        date_to=dateTo,
+        transcript=transcript,
+    )
+
+
+@router.get("", response_model_exclude_none=True)
+def browse(
+    viewer: ViewerDep,
+    base_url: BaseUrl,
+    wanted: Annotated[CallFilter, Depends(call_filter)],
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    sort: Sort = "date_desc",
+) -> CallPage:
+    """A page of the calls that the viewer may see."""
+    found, total = calls.browse(viewer, wanted, sort, limit, offset)
+    return CallPage(
+        calls=[CallBrief.brief(call, base_url) for call in found],
+        total=total,
+        has_next=offset + len(found) < total,
+        has_prev=offset > 0,
+    )
+
+
+@router.post("/batch-delete")
+def batch_delete(viewer: ViewerDep, language: Language, body: BatchDeleteIn) -> BatchDeleteOut:
+    """Delete several calls; those that do not exist or belong to others are not counted."""
+    count = calls.delete_calls(viewer, body.ids)
+    return BatchDeleteOut(deleted_count=count, message=DELETED_MANY[language])
 
 
 @router.get("/{call_id}", response_model_exclude_none=True)
@@ -66,3 +133,30 @@ def read_analysis(call_id: UUID, viewer: ViewerDep) -> AnalysisOut:
     if call.analysis is None:
         raise failures.CallNotFound
     return AnalysisOut.of(call.analysis)
+
+
+@router.patch("/{call_id}", response_model_exclude_none=True)
+def correct(call_id: UUID, viewer: ViewerDep, base_url: BaseUrl, body: CorrectionIn) -> CallOut:
+    """Correct the client's name, the direction or the manager."""
+    correction = calls.Correction(body.clientName, body.type, body.managerName)
+    return CallOut.of(calls.correct(viewer, call_id, correction), base_url)
+
+
+@router.post("/{call_id}/swap-speakers", response_model_exclude_none=True)
+def swap_speakers(call_id: UUID, viewer: ViewerDep, base_url: BaseUrl) -> CallOut:
+    """Client and manager were taken for each other: exchange A and B."""
+    return CallOut.of(calls.swap_speakers(viewer, call_id), base_url)
+
+
+@router.post("/{call_id}/reprocess", status_code=202)
+def reprocess(call_id: UUID, viewer: ViewerDep, language: Language) -> UploadOut:
+    """Send the call through the pipeline again, with the weights and the analysis that are set now."""
+    calls.reprocess(viewer, call_id)
+    return UploadOut(id=call_id, message=RESTARTED[language])
+
+
+@router.delete("/{call_id}")
+def delete(call_id: UUID, viewer: ViewerDep, language: Language) -> Message:
+    """Delete a call: its rows at once, its recording with them."""
+    calls.delete_call(viewer, call_id)
+    return Message(message=DELETED[language])

@@ -33,7 +33,8 @@ def wanted(header: str | None, size: int) -> tuple[int, int] | None:
     return start, end
 
 
-@router.api_route("/{name}", methods=["GET", "HEAD"], response_class=Response)
+@router.head("/{name}", response_class=Response, include_in_schema=False)
+@router.get("/{name}", response_class=Response)
 def play(
     name: str, expires: int, signature: str, range_header: Annotated[str | None, Header(alias="Range")] = None
 ) -> Response:

@@ -239,3 +239,29 @@ class UploadOut(Shape):
     id: UUID
     status: Literal["processing"] = "processing"
     message: str
+
+
+class CallPage(Shape):
+    calls: list[CallBrief]
+    total: int = Field(ge=0)
+    has_next: bool
+    has_prev: bool
+
+
+class BatchDeleteIn(BaseModel):
+    ids: list[UUID] = Field(max_length=1000)
+
+
+class BatchDeleteOut(Shape):
+    deleted_count: int = Field(ge=0)
+    message: str
+
+
+class CorrectionIn(BaseModel):
+    """What is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    clientName: str | None = Field(None, max_length=200)
+    type: CallType | None = None
+    managerName: str | None = Field(None, min_length=1, max_length=200)

@@ -17,7 +17,6 @@ WEIGHTS = Path(__file__).parent.parent.parent / "weights" / "demo"
 @app.command("demo-weights")
 def demo_weights(
     data_dir: Annotated[Path, typer.Option(envvar="DATA_DIR")] = Path("var"),
-    test_set: Annotated[Path, typer.Option(help="Test utterances")] = WEIGHTS / "test.npz",
 ) -> None:
     """Word error rate of the demo weights in both engines, on sentences and voice settings they never heard."""
     from appliance.engines.speech.demo_weights import FOLDER, GGML_FILE, materialise
@@ -27,7 +26,7 @@ def demo_weights(
 
     home = data_dir / "demo-weights"
     materialise(WEIGHTS, home)
-    items = list(mixes(test_set))
+    items = list(mixes(WEIGHTS))
     console, table = (
         Console(),
         Table("engine", "set", "calls", "words", "WER", "CER", "language right", "real-time factor"),

@@ -14,7 +14,7 @@ BLOCK_S = 300
 PAUSE_MS = 300
 """A pause this long ends a region: shorter ones are within a sentence."""
 
-SHORTEST_MS = 120
+SHORTEST_MS = 200
 """Shorter sounds are clicks, not words."""
 
 PADDING_MS = 120

@@ -1,18 +1,21 @@
 """The demo weights' own measure: calls mixed from sentences and voice settings that training never saw.
 
-The test utterances are those of weights/demo/training/synthesise.py (split `test`), in weights/demo/test.npz: 16 kHz
-int16 samples one after the other, their offsets, languages and texts.
+The test utterances are those of weights/demo/training/synthesise.py (split `test`): weights/demo/test.mp3 has them one
+after the other, test.json their borders, languages and texts.
 """
 
 from __future__ import annotations
 
+import json
 import random
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from appliance.engines import audio
 from appliance.engines.speech import SAMPLE_RATE, Samples
 from appliance.evaluation.speech import Item
 
@@ -25,29 +28,31 @@ NOISE_DB = 10.0
 BAND_HZ = (300, 3400)
 
 
-def mixes(test_set: Path) -> Iterator[Item]:
+def mixes(folder: Path) -> Iterator[Item]:
     """Calls in each language, clean and through a telephone band with noise; the same ones at every run."""
-    stored = np.load(test_set)
+    listed = json.loads((folder / "test.json").read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as scratch:
+        decoded = Path(scratch) / "samples.s16"
+        sound = audio.samples_of(decoded, audio.decode(folder / "test.mp3", decoded), 0)
     rng, noise = random.Random(7), np.random.default_rng(7)  # noqa: S311 - repeatable, not secret
     for language in ("ru", "en"):
-        numbers = [n for n, code in enumerate(stored["language"]) if code == language]
-        while numbers:
+        left = [utterance for utterance in listed if utterance["language"] == language]
+        while left:
             count = rng.randint(*UTTERANCES)
-            chosen, numbers = numbers[:count], numbers[count:]
-            samples, text = _call(stored, chosen, rng)
+            chosen, left = left[:count], left[count:]
+            samples, text = _call(sound, chosen, rng)
             yield Item(samples, text, language, f"{language}, clean")
             yield Item(telephone(samples, noise), text, language, f"{language}, telephone with noise")
 
 
-def _call(stored: Any, numbers: Sequence[int], rng: random.Random) -> tuple[Samples, str]:
+def _call(sound: Samples, utterances: Sequence[dict[str, Any]], rng: random.Random) -> tuple[Samples, str]:
+    per_ms = SAMPLE_RATE // 1000
     parts: list[Samples] = [np.zeros(SAMPLE_RATE // 2, np.float32)]
-    for n in numbers:
-        voice = stored["pcm"][stored["offsets"][n] : stored["offsets"][n + 1]].astype(np.float32) / 32768
-        parts += [
-            voice * np.float32(rng.uniform(0.4, 0.9)),
-            np.zeros(int(rng.uniform(0.3, 0.9) * SAMPLE_RATE), np.float32),
-        ]
-    return np.concatenate(parts), " ".join(str(stored["text"][n]) for n in numbers)
+    for utterance in utterances:
+        voice = sound[utterance["start_ms"] * per_ms : utterance["end_ms"] * per_ms]
+        pause = np.zeros(int(rng.uniform(0.3, 0.9) * SAMPLE_RATE), np.float32)
+        parts += [voice * np.float32(rng.uniform(0.4, 0.9)), pause]
+    return np.concatenate(parts), " ".join(utterance["text"] for utterance in utterances)
 
 
 def telephone(samples: Samples, noise: np.random.Generator) -> Samples:
@@ -60,4 +65,4 @@ def telephone(samples: Samples, noise: np.random.Generator) -> Samples:
     spectrum[(frequency < BAND_HZ[0]) | (frequency > BAND_HZ[1])] = 0
     band = np.fft.irfft(spectrum, len(noisy)).clip(-1, 1)
     curved = np.round(np.sign(band) * np.log1p(255 * np.abs(band)) / np.log(256) * 127) / 127
-    return (np.sign(curved) * (np.power(256, np.abs(curved)) - 1) / 255).astype(np.float32)
+    return np.asarray(np.sign(curved) * (np.power(256, np.abs(curved)) - 1) / 255, np.float32)

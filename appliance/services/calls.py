@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select
+from sqlalchemy import case, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from appliance import logs
 from appliance.config import settings
 from appliance.engines import audio
-from appliance.models import AiAnalysis, Call, ObjectDeletion, Pipeline
+from appliance.models import AiAnalysis, Call, ObjectDeletion, Pipeline, Segment
 from appliance.models.calls import CallType
 from appliance.pipeline import plan
 from appliance.services import failures, phones
-from appliance.store import calls, db, events, objects, users
-from appliance.store.visibility import Viewer
+from appliance.store import calls, db, events, objects, pipelines, users
+from appliance.store.call_filters import CallFilter, Sort
+from appliance.store.visibility import Viewer, visible_to
 from appliance.tasks import queue
 
 log = logs.get(__name__)
@@ -145,3 +147,83 @@ def show(viewer: Viewer, call_id: UUID) -> Call:
     if call is None:
         raise failures.CallNotFound
     return call
+
+
+def browse(viewer: Viewer, wanted: CallFilter, sort: Sort, limit: int, offset: int) -> tuple[Sequence[Call], int]:
+    """One page of calls and the number of all that the filter lets through."""
+    with db.unit_of_work() as session:
+        return calls.page(session, viewer, wanted, sort, limit, offset, settings().site_timezone)
+
+
+def _changeable(viewer: Viewer) -> None:
+    if viewer.role == "analyst":
+        raise failures.NotAllowed
+
+
+def delete_calls(viewer: Viewer, ids: Sequence[UUID]) -> int:
+    """Delete those of the calls that the viewer may see, with their recordings; returns how many there were."""
+    _changeable(viewer)
+    with db.unit_of_work() as session:
+        return calls.remove(session, calls.visible_ids(session, viewer, ids))
+
+
+def delete_call(viewer: Viewer, call_id: UUID) -> None:
+    """Delete one call. Raises CallNotFound."""
+    if not delete_calls(viewer, [call_id]):
+        raise failures.CallNotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a person knows better than the upload said; None leaves as it is."""
+
+    client_name: str | None = None
+    direction: CallType | None = None
+    manager_name: str | None = None
+
+
+def correct(viewer: Viewer, call_id: UUID, correction: Correction) -> Call:
+    """Change a call's client, direction or manager. Only admins give a call to another manager.
+
+    Raises CallNotFound, NotAllowed.
+    """
+    _changeable(viewer)
+    if correction.manager_name is not None and viewer.role != "admin":
+        raise failures.NotAllowed
+    with db.unit_of_work() as session:
+        call = session.scalar(select(Call).where(Call.id == call_id, visible_to(viewer)))
+        if call is None:
+            raise failures.CallNotFound
+        if correction.client_name is not None:
+            call.client_name = correction.client_name.strip() or None
+        if correction.direction is not None:
+            call.type = correction.direction
+        if correction.manager_name is not None:
+            call.manager_id = users.manager_named(session, correction.manager_name).id
+    return show(viewer, call_id)
+
+
+def swap_speakers(viewer: Viewer, call_id: UUID) -> Call:
+    """Client and manager were taken for each other: turn every segment round, and remember that a person did so."""
+    _changeable(viewer)
+    with db.unit_of_work() as session:
+        call = session.scalar(select(Call).where(Call.id == call_id, visible_to(viewer)).with_for_update())
+        if call is None:
+            raise failures.CallNotFound
+        if call.status == "in-progress":
+            raise failures.CallBeingProcessed
+        other = case((Segment.speaker == "A", "B"), else_="A")
+        session.execute(update(Segment).where(Segment.call_id == call_id).values(speaker=other))
+        call.speakers_swapped = not call.speakers_swapped
+    return show(viewer, call_id)
+
+
+def reprocess(viewer: Viewer, call_id: UUID) -> None:
+    """Send a call through the pipeline again, from its recording. Raises CallNotFound, CallBeingProcessed."""
+    _changeable(viewer)
+    with db.unit_of_work() as session:
+        if not calls.visible_ids(session, viewer, [call_id]):
+            raise failures.CallNotFound
+        if not pipelines.restart(session, call_id, plan.FIRST):
+            raise failures.CallBeingProcessed
+    queue.ring(call_id, "speech")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from appliance.models import Call
+from appliance.models import Call, ObjectDeletion
+from appliance.store.call_filters import CallFilter, Sort, conditions, ordered
 from appliance.store.visibility import Viewer, visible_to
 
 
@@ -32,3 +35,27 @@ def summary(session: Session, call_id: UUID) -> Call | None:
 def manager_of(session: Session, call_id: UUID) -> UUID | None:
     """Whose call it is; None where it is deleted."""
     return session.scalar(select(Call.manager_id).where(Call.id == call_id))
+
+
+def page(
+    session: Session, viewer: Viewer, wanted: CallFilter, sort: Sort, limit: int, offset: int, zone: str
+) -> tuple[Sequence[Call], int]:
+    """One page of the calls that a viewer may see, and how many there are in all."""
+    where = conditions(viewer, wanted, zone)
+    total = session.scalar(select(func.count()).select_from(Call).where(*where)) or 0
+    query = select(Call).where(*where).options(joinedload(Call.manager), joinedload(Call.analysis))
+    return session.scalars(ordered(query, sort).limit(limit).offset(offset)).all(), total
+
+
+def visible_ids(session: Session, viewer: Viewer, ids: Sequence[UUID]) -> Sequence[UUID]:
+    """Those of the ids that are calls the viewer may see."""
+    return session.scalars(select(Call.id).where(Call.id.in_(ids), visible_to(viewer))).all()
+
+
+def remove(session: Session, ids: Sequence[UUID]) -> int:
+    """Delete calls with everything that belongs to them; their recordings are marked for deletion. Returns how many."""
+    gone = session.execute(delete(Call).where(Call.id.in_(ids)).returning(Call.audio_key)).scalars().all()
+    keys = [{"key": key} for key in gone if key]
+    if keys:
+        session.execute(insert(ObjectDeletion).values(keys).on_conflict_do_nothing())
+    return len(gone)

@@ -24,9 +24,9 @@ TIME = {
 
 
 def when_of(text: str, language: str) -> str:
-    """The day and the time that a sentence names, as it says them."""
-    found = (re.search(rf"\b(?:{kind[language]})\b", text, re.IGNORECASE) for kind in (DAY, TIME))
-    return " ".join(match.group(0).lower() for match in found if match)
+    """The day and the time that a sentence names last, as it says them: people settle on it."""
+    found = (re.findall(rf"\b(?:{kind[language]})\b", text, re.IGNORECASE) for kind in (DAY, TIME))
+    return " ".join(named[-1].lower() for named in found if named)
 
 
 def action_items(said: Sequence[Said], language: str) -> tuple[str, ...]:

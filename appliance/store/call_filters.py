@@ -1,0 +1,104 @@
+"""Which calls a list, a search, an export or a statistic is about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any, Literal
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+
+from appliance.models import AiAnalysis, Call, Segment, User
+from appliance.models.analyses import Sentiment
+from appliance.models.calls import CallStatus, CallType
+from appliance.store.text_search import matches
+from appliance.store.visibility import Viewer, visible_to
+
+Sort = Literal["date_desc", "date_asc", "duration_desc", "duration_asc"]
+
+SHORTEST_NUMBER = 3
+"""Fewer digits are no telephone number that anybody looks for."""
+
+SIMILAR = 0.45
+"""Word similarity (pg_trgm) from which on a name with a typing error is meant: one letter wrong in six."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallFilter:
+    """The list's filters; None and empty mean all. Days are the site's."""
+
+    search: str = ""
+    status: CallStatus | None = None
+    type: CallType | None = None
+    sentiment: Sentiment | None = None
+    manager: str = ""
+    date_from: date | None = None
+    date_to: date | None = None
+    transcript: str = ""
+    ids: Sequence[UUID] | None = None
+
+
+def start_of(day: date, zone: str) -> datetime:
+    """Midnight of a day in a time zone."""
+    return datetime.combine(day, time(), ZoneInfo(zone))
+
+
+def conditions(viewer: Viewer, wanted: CallFilter, zone: str) -> list[ColumnElement[bool]]:
+    """The WHERE of a filter; what the viewer may not see is never in it."""
+    found: list[ColumnElement[bool]] = [visible_to(viewer)]
+    if wanted.status:
+        found.append(Call.status == wanted.status)
+    if wanted.type:
+        found.append(Call.type == wanted.type)
+    if wanted.sentiment:
+        analysed = and_(AiAnalysis.sentiment == wanted.sentiment, AiAnalysis.processing_status == "completed")
+        found.append(select(AiAnalysis.id).where(AiAnalysis.call_id == Call.id, analysed).exists())
+    if wanted.manager:
+        found.append(Call.manager_id.in_(select(User.id).where(func.lower(User.name) == wanted.manager.lower())))
+    if wanted.date_from:
+        found.append(Call.date >= start_of(wanted.date_from, zone))
+    if wanted.date_to:
+        found.append(Call.date < start_of(wanted.date_to + timedelta(days=1), zone))
+    if wanted.transcript:
+        found.append(Call.id.in_(select(Segment.call_id).where(matches(Segment.search, wanted.transcript))))
+    if wanted.ids is not None:
+        found.append(Call.id.in_(wanted.ids))
+    if wanted.search.strip():
+        found.append(_searched(wanted.search))
+    return found
+
+
+def _searched(text: str) -> ColumnElement[bool]:
+    """Number, client or manager: numbers however they are written, names by a part of them or with a typing error."""
+    text = " ".join(text.split())
+    pattern = "%" + re.sub(r"([%_\\])", r"\\\1", text) + "%"
+    managers = select(User.id).where(or_(User.name.ilike(pattern), func.word_similarity(text, User.name) > SIMILAR))
+    found: list[ColumnElement[bool]] = [
+        Call.client_name.ilike(pattern),
+        func.word_similarity(text, Call.client_name) > SIMILAR,
+        Call.manager_id.in_(managers),
+    ]
+    digits = re.sub(r"\D", "", text)
+    if len(digits) >= SHORTEST_NUMBER and not re.search(r"[^\W\d_]", text):
+        found += [Call.phone.like(f"%{digits}%")]
+        if digits.startswith("8"):
+            found += [Call.phone.like(f"+7{digits[1:]}%")]  # 8 is how Russia dials what is written +7
+    return or_(*found)
+
+
+ORDERS: dict[Sort, tuple[Any, ...]] = {
+    "date_desc": (Call.date.desc(), Call.id.desc()),
+    "date_asc": (Call.date.asc(), Call.id.asc()),
+    "duration_desc": (Call.duration_ms.desc(), Call.id.desc()),
+    "duration_asc": (Call.duration_ms.asc(), Call.id.asc()),
+}
+"""Ties are broken by the id, so that a page never shows what another one showed."""
+
+
+def ordered(query: Select[Any], sort: Sort) -> Select[Any]:
+    """The query in one of the four orders."""
+    return query.order_by(*ORDERS[sort])

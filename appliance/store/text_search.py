@@ -1,0 +1,42 @@
+"""Full-text search over transcripts: Russian and English morphology, phrases, minus words, prefixes, ё as е."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sqlalchemy import ColumnElement, Text, cast, func, literal, or_
+from sqlalchemy.dialects.postgresql import REGCONFIG
+
+CONFIGURATIONS = ("russian", "english", "simple")
+"""A segment's vector is made by the configuration of its language; a query does not say in which it is."""
+
+PREFIX = re.compile(r"(?<![\w\"*-])(\w{2,})\*")
+LONGEST = 300
+
+
+def _folded(query: str) -> str:
+    return query[:LONGEST].replace("\x00", " ").translate(str.maketrans("ёЁ", "еЕ"))
+
+
+def queries(query: str) -> list[ColumnElement[Any]]:
+    """The query as PostgreSQL understands it, once for each configuration; words that end with * match as prefixes."""
+    folded = _folded(query)
+    prefixes = PREFIX.findall(folded)
+    plain = PREFIX.sub(" ", folded)
+    found: list[ColumnElement[Any]] = []
+    for name in CONFIGURATIONS:
+        parts: list[ColumnElement[Any]] = []
+        if plain.strip():
+            parts.append(func.websearch_to_tsquery(cast(literal(name), REGCONFIG), plain))
+        parts += [func.to_tsquery(cast(literal("simple"), REGCONFIG), f"{prefix.lower()}:*") for prefix in prefixes]
+        combined = parts[0] if parts else func.to_tsquery(cast(literal("simple"), REGCONFIG), cast(literal(""), Text))
+        for part in parts[1:]:
+            combined = combined.op("&&")(part)
+        found.append(combined)
+    return found
+
+
+def matches(vector: Any, query: str) -> ColumnElement[bool]:
+    """The condition that a search vector matches a query."""
+    return or_(*(vector.op("@@")(each) for each in queries(query)))

@@ -1,0 +1,116 @@
+"""Client and manager, right by default."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pytest
+
+from appliance.engines.diarization.attribution import SpeakerSegment
+from appliance.engines.roles import assign_roles
+
+Direction = Literal["incoming", "outgoing"]
+
+
+def talk(*said: tuple[int, str]) -> list[SpeakerSegment]:
+    return [SpeakerSegment(n * 1000, n * 1000 + 900, who, text, 0.9, "ru", ()) for n, (who, text) in enumerate(said)]
+
+
+# The manager is always speaker 1 here. Written apart from the cues, as people talk.
+CASES: list[tuple[Direction, list[tuple[int, str]]]] = [
+    ("incoming", [(1, "Автосалон Восток, Ирина, добрый день!"), (0, "Здравствуйте, я по поводу машины.")]),
+    ("incoming", [(0, "Алло, алло?"), (1, "Здравствуйте, дилерский центр Автолюкс, меня зовут Олег, слушаю вас.")]),
+    ("incoming", [(1, "Добрый день, чем могу помочь?"), (0, "Да я вот хотел узнать про кроссовер.")]),
+    ("outgoing", [(0, "Да?"), (1, "Здравствуйте, это Павел из автосалона Драйв, вам удобно?")]),
+    ("outgoing", [(0, "Слушаю."), (1, "Добрый день, вас беспокоит Марина из дилерского центра.")]),
+    (
+        "incoming",
+        [(0, "Сколько стоит замена ремня?"), (1, "Для вашего автомобиля двенадцать тысяч, могу записать на среду.")],
+    ),
+    ("incoming", [(0, "Здравствуйте, моя машина готова?"), (1, "Минуту, уточню. Да, приезжайте.")]),
+    ("incoming", [(0, "Я хочу оформить кредит."), (1, "Отправлю вам расчёт, подскажите ваш номер.")]),
+    ("incoming", [(0, "Меня интересует белая Веста."), (1, "Есть в наличии, приезжайте посмотреть.")]),
+    ("outgoing", [(0, "Алло."), (1, "Записали вас на диагностику, ждём вас завтра."), (0, "Хорошо, я подъеду.")]),
+    (
+        "incoming",
+        [(0, "Мне обещали перезвонить, никто не перезвонил!"), (1, "Приношу извинения, я перезвоню вам сегодня.")],
+    ),
+    ("incoming", [(1, "Отдел продаж, слушаю."), (0, "Есть ли у вас Тигго в наличии?")]),
+    ("incoming", [(0, "У меня машина не заводится."), (1, "Какая модель? Могу предложить эвакуатор.")]),
+    ("incoming", [(0, "Соедините меня с сервисом."), (1, "Соединяю вас.")]),
+    ("incoming", [(0, "Какой у вас первоначальный взнос?"), (1, "Первоначальный взнос от десяти процентов.")]),
+    ("incoming", [(1, "Сервисный центр, добрый день."), (0, "Добрый, мне бы на ТО записаться.")]),
+    (
+        "outgoing",
+        [
+            (0, "Да, слушаю."),
+            (1, "Ваш автомобиль прошёл ремонт, вам удобно забрать в пятницу?"),
+            (0, "Да, договорились."),
+        ],
+    ),
+    ("incoming", [(1, "Слушаю вас."), (0, "Верните мне деньги за ремонт."), (1, "Как к вам можно обращаться?")]),
+    ("incoming", [(0, "Извините, я ошибся номером."), (1, "Ничего страшного.")]),
+    ("incoming", [(1, "Менеджер Светлана Орлова, слушаю вас внимательно."), (0, "Я по объявлению.")]),
+    ("incoming", [(1, "Thank you for calling City Motors, this is Dan."), (0, "Hi, my car makes a noise.")]),
+    ("incoming", [(0, "Hi, I'd like to book an oil change."), (1, "Sure, I can book you in on Monday.")]),
+    ("incoming", [(1, "Service department, Kate speaking."), (0, "When will my truck be done?")]),
+    ("outgoing", [(0, "Hello?"), (1, "Hi, this is Tom from the dealership, your car is ready.")]),
+    ("incoming", [(0, "Do you have the new Camry?"), (1, "We have two in stock, would Friday at noon work for you?")]),
+    ("incoming", [(0, "How much is the brake job?"), (1, "Let me check. The price is two hundred.")]),
+    ("incoming", [(1, "How may I help you?"), (0, "I'm interested in a used SUV.")]),
+    ("incoming", [(0, "Nobody called me back."), (1, "I am sorry for that, I'll get the manager.")]),
+    (
+        "outgoing",
+        [(0, "Yes?"), (1, "Could you tell me your mileage? I'll prepare an offer."), (0, "Please send me an email.")],
+    ),
+    (
+        "incoming",
+        [(0, "Can I bring my car in tomorrow?"), (1, "Yes, please bring the papers. Is there anything else?")],
+    ),
+    ("incoming", [(1, "Да, говорите."), (0, "Так, значит, смотрите.")]),
+    ("outgoing", [(0, "Кто это?"), (1, "Звоню вам из сервиса по поводу колёс.")]),
+]
+
+
+def test_nearly_all_dialogues_are_right() -> None:
+    wrong = [
+        (said, found)
+        for direction, said in CASES
+        if (found := assign_roles(talk(*said), direction=direction)).manager != 1
+    ]
+    assert len(CASES) >= 30
+    assert len(wrong) / len(CASES) <= 0.05, wrong
+
+
+@pytest.mark.parametrize(("setting", "manager"), [("left", 0), ("right", 1)])
+def test_the_setting_decides_in_stereo(setting: Any, manager: int) -> None:
+    found = assign_roles(
+        talk((0, "Автосалон, добрый день"), (1, "Меня интересует Веста")),
+        direction="incoming",
+        manager_channel=setting,
+        stereo=True,
+    )
+    assert (found.manager, found.rule, found.confidence) == (manager, "channel_setting", 1.0)
+
+
+def test_the_setting_says_nothing_about_mono() -> None:
+    said = talk((0, "Автосалон, добрый день, чем могу помочь?"), (1, "Меня интересует Веста"))
+    assert assign_roles(said, direction="incoming", manager_channel="right").manager == 0
+
+
+def test_the_managers_name_introduces_him() -> None:
+    said = talk((0, "Здравствуйте, меня зовут Анна Смирнова"), (1, "Очень приятно, меня зовут Пётр"))
+    found = assign_roles(said, direction="outgoing", names=["Анна Смирнова"])
+    assert (found.manager, found.rule) == (0, "introduction")
+
+
+@pytest.mark.parametrize(("direction", "manager"), [("incoming", 0), ("outgoing", 1)])
+def test_direction_decides_where_words_do_not(direction: Direction, manager: int) -> None:
+    found = assign_roles(talk((0, "Так."), (1, "Вот.")), direction=direction)
+    assert (found.manager, found.rule) == (manager, "direction")
+
+
+def test_a_lone_voice_is_a_clients_unless_it_speaks_as_a_manager() -> None:
+    assert assign_roles(talk((0, "Перезвоните мне")), direction="incoming").manager == 1
+    assert assign_roles(talk((0, "Здравствуйте, это Олег из автосалона")), direction="outgoing").manager == 0
+    assert assign_roles([], direction="incoming").rule == "single_voice"

@@ -1,0 +1,112 @@
+"""What the documentation does not name does not exist for its readers: settings, commands, endpoints, changelog."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+import typer
+
+from appliance.app import build
+from appliance.cli import app as cli
+from appliance.config import Settings, settings
+from tests.conftest import ROOT
+
+DOCS = ROOT / "docs"
+
+
+def document(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def test_every_setting_is_documented() -> None:
+    text = document("settings.md")
+    missing = [name.upper() for name in Settings.model_fields if f"`{name.upper()}`" not in text]
+    assert not missing
+    undescribed = [name for name, field in Settings.model_fields.items() if not field.description]
+    assert not undescribed
+
+
+def test_no_setting_is_documented_that_does_not_exist() -> None:
+    named = set(re.findall(r"^\| `([A-Z][A-Z0-9_]+)` \|", document("settings.md"), re.MULTILINE))
+    assert named == {name.upper() for name in Settings.model_fields}
+
+
+def commands(group: typer.Typer, prefix: str = "") -> Iterator[str]:
+    for command in group.registered_commands:
+        name = command.name or (command.callback.__name__.replace("_", "-") if command.callback else "")
+        yield f"{prefix}{name}"
+    for part in group.registered_groups:
+        assert part.typer_instance
+        yield from commands(part.typer_instance, f"{prefix}{part.name} ")
+
+
+def test_every_command_is_documented() -> None:
+    text = document("operation.md")
+    missing = [name for name in commands(cli) if f"`appliance {name}" not in text]
+    assert not missing
+
+
+def test_every_endpoint_is_documented(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("APPLIANCE_ENV_FILE", raising=False)
+    for name, value in {
+        "DATABASE_URL": "postgresql://",
+        "S3_ENDPOINT": "http://x",
+        "S3_ACCESS_KEY": "x",
+        "S3_SECRET_KEY": "x",
+        "JWT_SECRET": "x" * 32,
+    }.items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    text = document("api.md")
+    paths = build().openapi()["paths"]
+    settings.cache_clear()
+    missing = [
+        f"{method.upper()} {path}"
+        for path, methods in paths.items()
+        for method in methods
+        if method != "head" and f"{method.upper()} {path}" not in text
+    ]
+    assert not missing
+    assert "/ws/calls" in text
+
+
+def test_the_api_document_is_up_to_date() -> None:
+    """`make docs` writes it anew."""
+    written = subprocess.run(
+        [sys.executable, "-c", "import make_api, sys; sys.stdout.write(make_api.document())"],
+        cwd=DOCS,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert written == document("api.md")
+
+
+def test_the_documents_link_to_what_is_there() -> None:
+    for page in [ROOT / "README.md", *DOCS.rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_product_speaks_of_itself_alone() -> None:
+    """No placeholder is left in a document."""
+    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md"), *(ROOT / "weights").rglob("*.md")]
+    assert not [p.name for p in pages if re.search(r"TODO|FIXME|TIME_[A-Z]+|_TABLE\b", p.read_text(encoding="utf-8"))]
+
+
+def test_public_functions_of_engines_and_evaluation_say_what_they_do() -> None:
+    silent = [
+        f"{file.name}: {node.name}"
+        for folder in (ROOT / "appliance" / "engines", ROOT / "appliance" / "evaluation")
+        for file in folder.rglob("*.py")
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+        if not ast.get_docstring(node)
+    ]
+    assert not silent
