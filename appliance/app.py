@@ -15,7 +15,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance import __version__, logs
-from appliance.api import auth, calls, errors, health, recordings, stream
+from appliance.api import auth, calls, dashboard, errors, health, recordings, search, stream
 from appliance.api.limits import BodyLimit
 from appliance.config import settings
 
@@ -79,8 +79,8 @@ def build() -> FastAPI:
     app = FastAPIOffline(
         title="Call Analytics AI", version=__version__, description=DESCRIPTION, lifespan=lifespan, redoc_url=None
     )
-    for router in (auth.router, calls.router, recordings.router, health.router, stream.router):
-        app.include_router(router)
+    for part in (auth, calls, search, dashboard, recordings, health, stream):
+        app.include_router(part.router)
     errors.install(app)
     app.add_middleware(BodyLimit, upload_path="/api/calls", upload_bytes=settings().upload_max_bytes)
     app.add_middleware(

@@ -6,13 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Cookie, Request, Response
 
-from appliance.api.deps import ViewerDep
-from appliance.api.schemas import LoginIn, LoginOut, Message, UserOut
-from appliance.services import failures, sessions
+from appliance.api.deps import Language, ViewerDep
+from appliance.api.schemas import LoginIn, LoginOut, Message, PasswordIn, UserOut
+from appliance.services import failures, sessions, users
 
 router = APIRouter(prefix="/api/auth", tags=["auth"])
 
 COOKIE = "refresh_token"
+CHANGED = {"ru": "Пароль изменён", "en": "The password was changed"}
 
 
 def _answer(logged_in: sessions.LoggedIn, request: Request, response: Response) -> LoginOut:
@@ -53,6 +54,19 @@ def refresh(
     if not presented:
         raise failures.NotAuthenticated
     return _answer(sessions.refresh(presented), request, response)
+
+
+@router.get("/me", response_model_exclude_none=True)
+def me(viewer: ViewerDep) -> UserOut:
+    """Whoever is logged in."""
+    return UserOut.of(users.find(viewer.id))
+
+
+@router.post("/password")
+def change_password(viewer: ViewerDep, body: PasswordIn, language: Language) -> Message:
+    """Change the own password; every other session of the user ends."""
+    sessions.change_password(viewer, body.current_password, body.new_password)
+    return Message(message=CHANGED[language])
 
 
 @router.post("/logout")

@@ -10,19 +10,17 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import jwt
-from pwdlib import PasswordHash
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from appliance.config import settings
 from appliance.models import LoginFailure, RefreshToken, RevokedToken, User
-from appliance.services import failures
+from appliance.services import failures, passwords
 from appliance.store import db, users
 from appliance.store.visibility import Viewer
 
 ALGORITHM = "HS256"
-PASSWORDS = PasswordHash.recommended()
 REFRESH_LIFE = timedelta(days=30)
 FREE_ATTEMPTS = 5
 """Wrong passwords in a row before an account or an address has to wait: a second, then twice as long each time."""
@@ -30,7 +28,7 @@ FREE_ATTEMPTS = 5
 LONGEST_LOCK_S = 15 * 60
 FAILURES_FORGOTTEN_S = 24 * 3600
 
-NOBODY = PASSWORDS.hash(secrets.token_hex())
+NOBODY = passwords.HASHES.hash(secrets.token_hex())
 """Verified where there is no such account, so that both answers take the same time."""
 
 
@@ -51,7 +49,7 @@ def log_in(email: str, password: str, address: str) -> LoggedIn:
         _refuse_locked(session, keys)
         user = users.by_email(session, email)
     known = user.password_hash if user is not None and user.is_active else None
-    right, better = PASSWORDS.verify_and_update(password, known or NOBODY)
+    right, better = passwords.HASHES.verify_and_update(password, known or NOBODY)
     if user is None or known is None or not right:
         with db.unit_of_work() as session:
             for key in keys:
@@ -85,6 +83,22 @@ def log_out(viewer: Viewer) -> None:
     """End the viewer's session: its access and refresh tokens are worth nothing from now on."""
     with db.unit_of_work() as session:
         _end(session, viewer.session)
+
+
+def change_password(viewer: Viewer, current: str, new: str) -> None:
+    """Set a new password and end the user's other sessions. Raises WrongCredentials, and what passwords.check raises."""
+    passwords.check(new)
+    with db.unit_of_work() as session:
+        user = session.get_one(User, viewer.id)
+    if user.password_hash is None or not passwords.HASHES.verify(current, user.password_hash):
+        raise failures.WrongCredentials
+    with db.unit_of_work() as session:
+        session.execute(update(User).where(User.id == viewer.id).values(password_hash=passwords.HASHES.hash(new)))
+        query = select(RefreshToken.family).where(
+            RefreshToken.user_id == viewer.id, RefreshToken.family != viewer.session
+        )
+        for family in session.scalars(query.distinct()).all():
+            _end(session, family)
 
 
 def authenticate(token: str) -> Viewer:

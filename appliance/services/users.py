@@ -6,14 +6,11 @@ from uuid import UUID
 
 from sqlalchemy import select, text
 
-from appliance.config import settings
 from appliance.errors import ApplianceError
 from appliance.models import User
 from appliance.models.users import Role
-from appliance.services.sessions import PASSWORDS
+from appliance.services import passwords
 from appliance.store import db, users
-
-SHORTEST_PASSWORD = 8
 
 
 class EmailTaken(ApplianceError):
@@ -23,43 +20,12 @@ class EmailTaken(ApplianceError):
     en = "There is already a user with this e-mail"
 
 
-class PasswordTooShort(ApplianceError):
-    code = "password_too_short"
-    status = 422
-    ru = "Пароль короче {shortest} символов"
-    en = "The password is shorter than {shortest} characters"
-
-
-class PasswordTooCommon(ApplianceError):
-    code = "password_too_common"
-    status = 422
-    ru = "Этот пароль слишком распространён"
-    en = "This password is too common"
-
-
-COMMON_PASSWORDS = frozenset(
-    {
-        *("password", "password1", "password12", "password123", "12345678", "123456789", "1234567890", "qwerty123"),
-        *("qwertyuiop", "admin123", "administrator", "letmein123", "iloveyou1", "11111111", "00000000", "87654321"),
-        *("йцукенгш", "пароль123"),
-    }
-)
-
-
-def check_password(password: str) -> None:
-    """Raises PasswordTooShort, PasswordTooCommon; a demonstration may use the one that everybody knows."""
-    if len(password) < SHORTEST_PASSWORD:
-        raise PasswordTooShort(shortest=SHORTEST_PASSWORD)
-    if password.lower() in COMMON_PASSWORDS and not settings().demo:
-        raise PasswordTooCommon
-
-
 def create(name: str, email: str, password: str, role: Role) -> UUID:
     """A user who can log in. A manager known so far only by name from uploads gets the log-in, and keeps the calls.
 
     Raises EmailTaken, PasswordTooShort, PasswordTooCommon.
     """
-    check_password(password)
+    passwords.check(password)
     with db.unit_of_work() as session:
         session.execute(text("SELECT pg_advisory_xact_lock(hashtext('create user'))"))
         if users.by_email(session, email) is not None:
@@ -68,9 +34,15 @@ def create(name: str, email: str, password: str, role: Role) -> UUID:
         if user is None:
             user = User(name=" ".join(name.split()), role=role)
             session.add(user)
-        user.email, user.password_hash = email.strip(), PASSWORDS.hash(password)
+        user.email, user.password_hash = email.strip(), passwords.HASHES.hash(password)
         session.flush()
         return user.id
+
+
+def find(user_id: UUID) -> User:
+    """The user of an id that is known to exist."""
+    with db.unit_of_work() as session:
+        return session.get_one(User, user_id)
 
 
 def exists(email: str) -> bool:

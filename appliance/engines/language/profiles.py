@@ -24,6 +24,8 @@ class Profile:
 
 
 class UnknownProvider(ApplianceError):
+    """No profile has this name."""
+
     code = "llm_provider_unknown"
     status = 422
     ru = "Неизвестный профиль анализа: {name}"
@@ -31,6 +33,8 @@ class UnknownProvider(ApplianceError):
 
 
 class CloudRefused(ApplianceError):
+    """The profile is outside the building and residency forbids that."""
+
     code = "cloud_provider_refused"
     status = 403
     ru = "Профиль {name} передаёт данные за пределы организации; DATA_RESIDENCY=local-only это запрещает"

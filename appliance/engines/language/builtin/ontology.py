@@ -36,6 +36,7 @@ class Ontology:
 
 
 def patterns_of(texts: Sequence[str], language: str) -> tuple[Pattern, ...]:
+    """Patterns read, their words lemmatised as those of texts are."""
     return tuple(pattern(text, NORMAL[language]) for text in texts)
 
 

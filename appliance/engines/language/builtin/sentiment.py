@@ -32,6 +32,8 @@ SCALE = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
+    """Weights of lemmas and phrases, words that negate, factors of words that strengthen or weaken."""
+
     words: Mapping[str, float]
     negators: frozenset[str]
     boosters: Mapping[str, float]
