@@ -86,7 +86,7 @@ def log_out(viewer: Viewer) -> None:
 
 
 def change_password(viewer: Viewer, current: str, new: str) -> None:
-    """Set a new password and end the user's other sessions. Raises WrongCredentials, and what passwords.check raises."""
+    """Set a new password and end the user's other sessions. Raises WrongCredentials and as passwords.check."""
     passwords.check(new)
     with db.unit_of_work() as session:
         user = session.get_one(User, viewer.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 import time
@@ -19,6 +20,8 @@ from appliance.errors import EngineError
 DATA = Path(__file__).parent / "catalogue.yaml"
 DEFAULT_HUB = "https://huggingface.co"
 ATTEMPTS = 6
+LONGEST_PAUSE_S = 30.0
+RETRYABLE = {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS}
 SUMS = "SHA256SUMS"
 """File beside the weights with the checksum of each of their files, as sha256sum writes it."""
 
@@ -37,6 +40,7 @@ class Entry:
     languages: int
     memory: str
     disk: str
+    revision: str = "main"
     sizes: Mapping[str, int] = field(default_factory=dict)
     sha256: Mapping[str, str] = field(default_factory=dict)
 
@@ -61,17 +65,33 @@ def entry(name: str) -> Entry:
 
 
 def fetch(name: str, models_dir: Path, hub: str, report: Progress) -> Path:
-    """Download weights, going on where an earlier attempt stopped; returns their path.
+    """Download weights, going on where an earlier attempt stopped; returns their path. Installed ones are left alone.
 
-    Each file is checked and renamed when it is complete. Raises EngineError: hub_unreachable, weights_corrupt.
+    Each file is checked and renamed when it is complete. Raises EngineError: hub_unreachable, hub_refused,
+    weights_corrupt, disk_full.
     """
     wanted = entry(name)
+    if (models_dir / name / SUMS).is_file() and _is_whole(wanted, models_dir):
+        return wanted.path(models_dir)
     part = models_dir / f"{name}.part"
-    part.mkdir(parents=True, exist_ok=True)
-    for file in wanted.files:
-        url = f"{hub.rstrip('/')}/{wanted.repository}/resolve/main/{file}"
-        _download(url, part / file, wanted.sizes.get(file), wanted.sha256.get(file), report)
-    return _install(wanted, part, models_dir)
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+        for file in wanted.files:
+            url = f"{hub.rstrip('/')}/{wanted.repository}/resolve/{wanted.revision}/{file}"
+            _download(url, part / file, wanted.sizes.get(file), wanted.sha256.get(file), report)
+        return _install(wanted, part, models_dir)
+    except OSError as error:
+        code = "disk_full" if error.errno == errno.ENOSPC else "models_dir_unusable"
+        raise EngineError(code, f"{models_dir} cannot be written to: {error.strerror or error}") from None
+
+
+def _is_whole(wanted: Entry, models_dir: Path) -> bool:
+    """Are installed weights sound? Damaged ones are fetched again."""
+    try:
+        verify(wanted.name, models_dir)
+    except EngineError:
+        return False
+    return True
 
 
 def add(name: str, source: Path, models_dir: Path, report: Progress) -> Path:
@@ -93,13 +113,19 @@ def add(name: str, source: Path, models_dir: Path, report: Progress) -> Path:
 
 
 def verify(name: str, models_dir: Path) -> Path:
-    """Compare installed weights with the checksums that were written when they were installed. Raises EngineError."""
+    """Compare installed weights with their checksums: those written when they were installed, or the publisher's.
+
+    A folder that was put there by hand has none of the first kind. Raises EngineError.
+    """
     wanted = entry(name)
     folder = models_dir / name
     if not folder.is_dir():
         raise EngineError("weights_missing", f"{name} is not installed in {models_dir}")
-    for line in (folder / SUMS).read_text(encoding="utf-8").splitlines():
-        expected, file = line.split("  ", 1)
+    sums = dict(wanted.sha256)
+    if (folder / SUMS).is_file():
+        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+        sums = {file: expected for expected, file in (line.split("  ", 1) for line in lines)}
+    for file, expected in sums.items():
         if not (folder / file).is_file() or digest(folder / file) != expected:
             raise EngineError("weights_corrupt", f"{folder / file} is damaged: fetch {name} again")
     inspect(wanted.path(models_dir))
@@ -141,9 +167,11 @@ def _download(url: str, target: Path, size: int | None, sha256: str | None, repo
     problem = ""
     for attempt in range(ATTEMPTS):
         if attempt:
-            time.sleep(min(30.0, 0.5 * 2**attempt))
+            time.sleep(min(LONGEST_PAUSE_S, 0.5 * 2**attempt))
         try:
             stated = _continue(url, part, target.name, report)
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.TooManyRedirects) as error:
+            raise EngineError("hub_refused", f"{url}: {error}") from None
         except (httpx.TransportError, _Interrupted) as error:
             problem = str(error) or type(error).__name__
             continue
@@ -160,17 +188,23 @@ class _Interrupted(Exception):
 def _continue(url: str, part: Path, name: str, report: Progress) -> str | None:
     """Fetch what is missing of a file; returns the checksum that the hub states, where it does."""
     have = part.stat().st_size if part.exists() else 0
-    headers = {"Range": f"bytes={have}-"} if have else {}
+    # Not compressed: what is stored are the bytes as they come, and a range is one of the file itself.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=60) as answer:
         if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
             part.unlink()
             raise _Interrupted("what was there did not fit")
-        if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+        if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR or answer.status_code in RETRYABLE:
             raise _Interrupted(f"the hub answered {answer.status_code}")
         if answer.is_error:
             raise EngineError("hub_refused", f"{url}: the hub answered {answer.status_code}")
+        if answer.headers.get("content-encoding", "identity") != "identity":
+            raise EngineError("hub_refused", f"{url}: something on the way compresses downloads")
         if answer.status_code != httpx.codes.PARTIAL_CONTENT:
             have = 0
+        elif not answer.headers.get("content-range", f"bytes {have}-").startswith(f"bytes {have}-"):
+            part.unlink()
+            raise _Interrupted("the hub went on at another place than asked for")
         total = have + int(answer.headers.get("content-length", 0))
         with part.open("ab" if have else "wb") as file:
             for chunk in answer.iter_raw():

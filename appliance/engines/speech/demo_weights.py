@@ -7,18 +7,22 @@ Formats: CTranslate2's Whisper folder, by its own specification classes; whisper
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import itertools
 import json
 import re
 import shutil
 import struct
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from appliance.errors import EngineError
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -29,6 +33,12 @@ FOLDER = "ct2"
 CHUNK_MS = 12_000
 """The weights were trained on at most so much speech at a time."""
 
+VERSION = 1
+"""Of the compact file."""
+
+WRITTEN = 2
+"""Counted up whenever the files are written differently: those of an earlier release are made anew."""
+
 GGML_MAGIC = 0x67676D6C
 LANGUAGE_TOKEN = re.compile(r"<\|[a-z]{2,3}\|>")
 
@@ -36,34 +46,49 @@ LANGUAGE_TOKEN = re.compile(r"<\|[a-z]{2,3}\|>")
 def materialise(source: Path, target: Path) -> None:
     """Write `target/ct2/` and `target/ggml-demo.bin` from the folder of the compact weights.
 
-    Done already for the same source: nothing happens. An interrupted run leaves nothing that looks complete.
+    Done already for the same source: nothing happens. An interrupted run leaves nothing that looks complete. Processes
+    that start together wait for one another: one of them writes.
     """
-    digest = hashlib.sha256((source / "model.safetensors").read_bytes()).hexdigest()
+    digest = _digest(source)
     stamp = target / "source.sha256"
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
-        return
     target.mkdir(parents=True, exist_ok=True)
-    stamp.unlink(missing_ok=True)
+    with (target / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        whole = (target / FOLDER / "model.bin").is_file() and (target / GGML_FILE).is_file()
+        if whole and stamp.is_file() and stamp.read_text(encoding="utf-8") == digest:
+            return
+        stamp.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(dir=target, prefix=".part-") as part:
+            _write(source, target, Path(part))
+        stamp.write_text(digest, encoding="utf-8")
+
+
+def _digest(source: Path) -> str:
+    found = hashlib.sha256(str(WRITTEN).encode())
+    for name in ("model.safetensors", "tokenizer.json"):
+        found.update((source / name).read_bytes())
+    return found.hexdigest()
+
+
+def _write(source: Path, target: Path, part: Path) -> None:
     shape, tensors = read_compact(source / "model.safetensors")
-    folder = target / (FOLDER + ".part")
-    shutil.rmtree(folder, ignore_errors=True)
-    write_ctranslate2(folder, shape, tensors, source / "tokenizer.json")
-    shutil.rmtree(target / FOLDER, ignore_errors=True)
-    folder.rename(target / FOLDER)
-    part = target / (GGML_FILE + ".part")
-    with part.open("wb") as file:
+    write_ctranslate2(part / FOLDER, shape, tensors, source / "tokenizer.json")
+    with (part / GGML_FILE).open("wb") as file:
         write_ggml(file, shape, tensors, source / "tokenizer.json")
-    part.replace(target / GGML_FILE)
-    stamp.write_text(digest, encoding="utf-8")
+    shutil.rmtree(target / FOLDER, ignore_errors=True)
+    (part / FOLDER).rename(target / FOLDER)
+    (part / GGML_FILE).replace(target / GGML_FILE)
 
 
 def read_compact(file: Path) -> tuple[dict[str, int], Tensors]:
-    """The dimensions and the full float32 tensors under OpenAI's names."""
+    """The dimensions and the full float32 tensors under OpenAI's names. Raises EngineError for another version."""
     from safetensors import safe_open
 
     with safe_open(file, framework="numpy") as opened:
         shape = {name: int(value) for name, value in opened.metadata().items()}
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+    if shape.pop("version", VERSION) != VERSION:
+        raise EngineError("weights_not_a_model", f"{file} is of another version than this release reads")
     used = tensors.pop("used")
     tensors = {name: value.astype(np.float32) for name, value in tensors.items()}
     compact = tensors["decoder.token_embedding.weight"]
@@ -102,7 +127,8 @@ def write_ctranslate2(folder: Path, shape: dict[str, int], tensors: Tensors, tok
     names = _token_names(tokenizer, shape["vocabulary"])
     spec.register_vocabulary(names)
     spec.config.suppress_ids = []
-    spec.config.suppress_ids_begin = []
+    # As OpenAI's own: a text does not begin with a lone space or its end. whisper.cpp has the same rule built in.
+    spec.config.suppress_ids_begin = [names.index("\u0120"), names.index("<|endoftext|>")]
     spec.config.lang_ids = [i for i, name in enumerate(names) if LANGUAGE_TOKEN.fullmatch(name)]
     heads = range(shape["heads"])
     spec.config.alignment_heads = list(itertools.product(range(shape["text_layers"] // 2, shape["text_layers"]), heads))

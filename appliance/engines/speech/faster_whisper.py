@@ -50,10 +50,18 @@ class FasterWhisper:
         return transcribe(self, samples, languages, on_progress)
 
     def language_probabilities(self, samples: Samples) -> Mapping[str, float]:
+        if not self._model.model.is_multilingual:
+            return {"en": 1.0}
         _, _, probabilities = self._model.detect_language(samples)
         return {code: float(probability) for code, probability in probabilities or ()}
 
     def recognise(self, chunk: Chunk, language: str) -> list[SpokenSegment]:
+        try:
+            return self._recognise(chunk, language)
+        except RuntimeError as error:  # a card without memory, a library that is missing
+            raise EngineError("recognition_failed", f"recognition failed: {error}", retryable=True) from None
+
+    def _recognise(self, chunk: Chunk, language: str) -> list[SpokenSegment]:
         segments, _ = self._model.transcribe(
             chunk.samples,
             language=language,

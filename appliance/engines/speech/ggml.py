@@ -110,7 +110,7 @@ def inspect(file: Path) -> GgmlFacts:
                 raise _truncated(file)
     audio_layers, text_layers = dimensions[4], dimensions[8]
     # Per block 15 tensors in the encoder and 24 in the decoder, and those outside of blocks.
-    if tensors < 15 * audio_layers + 24 * text_layers + 10:
+    if tensors < 15 * audio_layers + 24 * text_layers + 11:
         raise _truncated(file)
     return GgmlFacts(dimensions[0], dimensions[9], audio_layers, text_layers)
 

@@ -6,6 +6,8 @@ corrupt in the middle, so weights are proven in a process of their own before th
 
 from __future__ import annotations
 
+import json
+import struct
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,6 +19,12 @@ from appliance.engines.speech.chunks import LONGEST_MS
 from appliance.errors import EngineError
 
 FOLDER_FILES = ("model.bin", "config.json", "tokenizer.json")
+MULTILINGUAL_TOKENS = 51_865
+"""A vocabulary this large has languages: the libraries' own rule."""
+
+CTRANSLATE2_VERSION = 6
+"""Of model.bin; others are left to the library to judge."""
+
 PROOF_S = 600
 """Loading large weights from a slow disk may take minutes."""
 
@@ -28,10 +36,22 @@ class Weights:
     path: Path
     kind: Literal["folder", "ggml"]
     name: str
+    multilingual: bool = True
+    demo: bool = False
 
 
 def inspect(path: Path) -> Weights:
-    """Look at weights without loading them. Raises EngineError: weights_missing, _truncated, _not_a_model."""
+    """Look at weights without loading them.
+
+    Raises EngineError: weights_missing, weights_unreadable, weights_truncated, weights_not_a_model.
+    """
+    try:
+        return _inspect(path)
+    except OSError as error:
+        raise EngineError("weights_unreadable", f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _inspect(path: Path) -> Weights:
     if not path.exists():
         raise EngineError("weights_missing", f"there are no weights at {path}: see `appliance weights list`")
     if path.is_dir():
@@ -42,13 +62,67 @@ def inspect(path: Path) -> Weights:
             raise EngineError("weights_not_a_model", f"{path} lacks {', '.join(missing)}")
         if (path / "model.bin").stat().st_size == 0:
             raise EngineError("weights_truncated", f"{path / 'model.bin'} is empty: copy or download it again")
+        _json(path / "config.json")
+        _json(path / "tokenizer.json")
+        _walk_ctranslate2(path / "model.bin")
         demo = path.name == demo_weights.FOLDER and (path.parent / demo_weights.GGML_FILE).exists()
-        return Weights(path, "folder", demo_weights.NAME if demo else path.name)
+        multilingual = _vocabulary_size(path) >= MULTILINGUAL_TOKENS
+        return Weights(path, "folder", demo_weights.NAME if demo else path.name, multilingual, demo)
     if path.stat().st_size == 0:
         raise EngineError("weights_truncated", f"{path} is empty: copy or download it again")
-    ggml.inspect(path)
-    name = demo_weights.NAME if path.name == demo_weights.GGML_FILE else path.stem.removeprefix("ggml-")
-    return Weights(path, "ggml", name)
+    multilingual = ggml.inspect(path).vocabulary >= MULTILINGUAL_TOKENS
+    demo = path.name == demo_weights.GGML_FILE
+    name = demo_weights.NAME if demo else path.stem.removeprefix("ggml-")
+    return Weights(path, "ggml", name, multilingual, demo)
+
+
+def _json(file: Path) -> object:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        raise EngineError("weights_not_a_model", f"{file} is no JSON: copy or download it again") from None
+
+
+def _vocabulary_size(folder: Path) -> int:
+    if (folder / "vocabulary.json").is_file():
+        tokens = _json(folder / "vocabulary.json")
+        return len(tokens) if isinstance(tokens, list | dict) else 0
+    return len((folder / "vocabulary.txt").read_bytes().splitlines())
+
+
+def _walk_ctranslate2(file: Path) -> None:
+    """Walk through model.bin without reading its values: each must be there. Raises EngineError.
+
+    Layout, little endian, by CTranslate2's model_spec.py (MIT): version; name of the specification; revision; count of
+    variables; for each its name, rank, dimensions, type, size in bytes and values; count of aliases; for each two
+    names. Strings are length and bytes.
+    """
+    size = file.stat().st_size
+    with file.open("rb") as opened:
+
+        def read(layout: str) -> int:
+            found = opened.read(struct.calcsize(layout))
+            if len(found) < struct.calcsize(layout):
+                raise EngineError("weights_truncated", f"{file} ends too early: copy or download it again")
+            return int(struct.unpack(layout, found)[0])
+
+        version = read("<I")
+        if not 0 < version < 100:
+            raise EngineError("weights_not_a_model", f"{file} is no CTranslate2 model: it does not begin as one")
+        if version != CTRANSLATE2_VERSION:
+            return
+        if b"Whisper" not in opened.read(read("<H")):
+            raise EngineError("weights_not_a_model", f"{file} is no Whisper model")
+        read("<I")
+        for _ in range(read("<I")):
+            opened.seek(read("<H"), 1)
+            opened.seek(4 * read("<B") + 1, 1)
+            opened.seek(read("<I"), 1)
+        for _ in range(read("<I")):
+            opened.seek(read("<H"), 1)
+            opened.seek(read("<H"), 1)
+        if opened.tell() > size:
+            raise EngineError("weights_truncated", f"{file} ends too early: copy or download it again")
 
 
 def open_engine(path: Path, *, device: str = "auto", threads: int = 0) -> SpeechEngine:

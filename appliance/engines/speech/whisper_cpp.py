@@ -50,6 +50,7 @@ class WhisperCpp:
                 no_context=True,
                 token_timestamps=True,
                 temperature_inc=0.4,
+                suppress_nst=True,  # no notes and brackets, as the other engine does by default
             )
         except (RuntimeError, ValueError, OSError) as error:
             raise EngineError("weights_not_a_model", f"{file} cannot be loaded: {error}") from None
@@ -65,7 +66,11 @@ class WhisperCpp:
         return transcribe(self, samples, languages, on_progress)
 
     def language_probabilities(self, samples: Samples) -> Mapping[str, float]:
+        import _pywhispercpp as library
+
         with self._lock:
+            if not library.whisper_is_multilingual(self._model._ctx):  # type: ignore[attr-defined]  # noqa: SLF001
+                return {"en": 1.0}
             _, probabilities = self._model.auto_detect_language(_long_enough(samples))
         return {code: float(probability) for code, probability in probabilities.items()}
 
@@ -73,13 +78,18 @@ class WhisperCpp:
         import _pywhispercpp as library
 
         with self._lock:
-            found = self._model.transcribe(_long_enough(chunk.samples), language=language)
-            context = self._model._ctx  # type: ignore[attr-defined]  # noqa: SLF001 - the tokens are not to be had otherwise
+            # Not by Model.transcribe: it drops whisper_full's status, and a failure would pass for silence.
+            context, params = self._model._ctx, self._model._params  # type: ignore[attr-defined]  # noqa: SLF001
+            params.language = language
+            samples = _long_enough(chunk.samples)
+            if status := library.whisper_full(context, params, samples, samples.size):
+                raise EngineError("recognition_failed", f"whisper.cpp failed with status {status}", retryable=True)
             spoken = []
-            for number, segment in enumerate(found):
+            for number in range(library.whisper_full_n_segments(context)):
                 count = library.whisper_full_n_tokens(context, number)
                 tokens = [library.whisper_full_get_token_data(context, number, n) for n in range(count)]
-                start_ms, end_ms = segment.t0 * 10, min(segment.t1 * 10, chunk.duration_ms)
+                start_ms = library.whisper_full_get_segment_t0(context, number) * 10
+                end_ms = min(library.whisper_full_get_segment_t1(context, number) * 10, chunk.duration_ms)
                 words = spread(self._words(tokens), start_ms, end_ms)
                 text = " ".join(word.text for word in words)
                 if text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import threading
 from collections.abc import Iterator
@@ -24,6 +25,9 @@ class Hub:
         self.cut_after: list[int] = []
         self.requests: list[str | None] = []
         self.answers_etag = True
+        self.statuses: list[int] = []
+        self.compresses = False
+        self.wrong_start = False
         self.url = ""
 
 
@@ -34,12 +38,21 @@ def hub() -> Iterator[Hub]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             made.requests.append(self.headers.get("Range"))
+            if made.statuses:
+                self.send_error(made.statuses.pop(0))
+                return
             content = made.files.get(self.path.rsplit("/", 1)[-1])
             if content is None:
                 self.send_error(404)
                 return
             start = int((self.headers.get("Range") or "bytes=0-")[6:-1])
             self.send_response(206 if start else 200)
+            if start:
+                at = start = 0 if made.wrong_start else start
+                self.send_header("Content-Range", f"bytes {at}-{len(content) - 1}/{len(content)}")
+            if made.compresses and "gzip" in self.headers.get("Accept-Encoding", ""):
+                content = gzip.compress(content, 1)
+                self.send_header("Content-Encoding", "gzip")
             self.send_header("Content-Length", str(len(content) - start))
             if made.answers_etag:
                 self.send_header("X-Linked-ETag", f'"{hashlib.sha256(content).hexdigest()}"')
@@ -141,3 +154,66 @@ def test_later_damage_is_found(hub: Hub, small: Entry, tmp_path: Path) -> None:
     with pytest.raises(EngineError) as caught:
         catalogue.verify("tiny", tmp_path)
     assert caught.value.code == "weights_corrupt"
+
+
+def test_what_is_installed_is_not_fetched_again_unless_it_is_damaged(hub: Hub, small: Entry, tmp_path: Path) -> None:
+    path = catalogue.fetch("tiny", tmp_path, hub.url, lambda *_: None)
+    before = len(hub.requests)
+    assert catalogue.fetch("tiny", tmp_path, hub.url, lambda *_: None) == path
+    assert len(hub.requests) == before
+    path.write_bytes(b"damaged")
+    catalogue.fetch("tiny", tmp_path, hub.url, lambda *_: None)
+    assert path.read_bytes() == hub.files["ggml-demo.bin"]
+
+
+def test_a_hub_that_compresses_is_asked_not_to(hub: Hub, small: Entry, tmp_path: Path) -> None:
+    """Files that it packs on the way would be stored packed."""
+    hub.compresses, hub.answers_etag = True, False
+    path = catalogue.fetch("tiny", tmp_path, hub.url, lambda *_: None)
+    assert path.read_bytes() == hub.files["ggml-demo.bin"]
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_a_busy_hub_is_asked_again(hub: Hub, small: Entry, tmp_path: Path, status: int) -> None:
+    hub.statuses = [status, status]
+    assert catalogue.fetch("tiny", tmp_path, hub.url, lambda *_: None).is_file()
+    assert len(hub.requests) == 3
+
+
+def test_an_answer_from_another_place_is_thrown_away(hub: Hub, small: Entry, tmp_path: Path) -> None:
+    hub.cut_after, hub.wrong_start, hub.answers_etag = [1000], True, False
+    path = catalogue.fetch("tiny", tmp_path, hub.url, lambda *_: None)
+    assert path.read_bytes() == hub.files["ggml-demo.bin"]
+
+
+@pytest.mark.parametrize("hub_url", ["nonsense", "ftp://hub.example", "http://"])
+def test_a_wrong_address_is_said_at_once(small: Entry, tmp_path: Path, hub_url: str) -> None:
+    with pytest.raises(EngineError) as caught:
+        catalogue.fetch("tiny", tmp_path, hub_url, lambda *_: None)
+    assert caught.value.code == "hub_refused"
+
+
+def test_a_folder_that_cannot_be_written_to_is_said(hub: Hub, small: Entry, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(EngineError) as caught:
+        catalogue.fetch("tiny", tmp_path / "file", hub.url, lambda *_: None)
+    assert caught.value.code == "models_dir_unusable"
+
+
+def test_weights_placed_by_hand_are_compared_with_the_publisher(
+    demo_weights: Path, small: Entry, tmp_path: Path
+) -> None:
+    (tmp_path / "tiny").mkdir()
+    placed = tmp_path / "tiny" / "ggml-demo.bin"
+    placed.write_bytes((demo_weights / "ggml-demo.bin").read_bytes())
+    assert catalogue.verify("tiny", tmp_path) == placed
+    placed.write_bytes(placed.read_bytes()[:-1])
+    with pytest.raises(EngineError):
+        catalogue.verify("tiny", tmp_path)
+
+
+def test_every_entry_states_where_each_file_comes_from_and_what_it_is() -> None:
+    for known in catalogue.catalogue().values():
+        assert set(known.files) == set(known.sizes) == set(known.sha256)
+        assert {len(sum_) for sum_ in known.sha256.values()} == {64}
+        assert len(known.revision) == 40

@@ -13,6 +13,7 @@ import yaml
 from appliance.engines import audio
 from appliance.engines.speech import SAMPLE_RATE, Samples, SpeechEngine
 from appliance.engines.speech.weights import open_engine
+from appliance.errors import EngineError
 from appliance.evaluation.speech import normalised
 from tests.conftest import SAMPLES
 
@@ -114,3 +115,24 @@ def test_real_recordings_go_through(engines: dict[str, SpeechEngine], recordings
         assert starts == sorted(starts), file.name
         if file.name == "pisets_test_silence.wav":
             assert not found.segments
+
+
+def test_a_failing_library_is_an_error_not_silence(
+    engines: dict[str, SpeechEngine], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """whisper.cpp ends with a status that its binding drops, CTranslate2 raises: either is said."""
+    import _pywhispercpp
+
+    samples = channels_of("en-test-drive", tmp_path)[0]
+    monkeypatch.setattr(_pywhispercpp, "whisper_full", lambda *_: -6)
+    with pytest.raises(EngineError, match="-6") as caught:
+        engines["whisper.cpp"].transcribe(samples, languages=("en",))
+    assert (caught.value.code, caught.value.retryable) == ("recognition_failed", True)
+
+    def out_of_memory(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA failed with error out of memory")
+
+    monkeypatch.setattr(engines["faster-whisper"]._model, "transcribe", out_of_memory)  # type: ignore[attr-defined]
+    with pytest.raises(EngineError, match="out of memory") as caught:
+        engines["faster-whisper"].transcribe(samples, languages=("en",))
+    assert caught.value.retryable

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.engines.speech import weights
+from appliance.engines.speech import ggml, weights
 from appliance.errors import EngineError
 
 
@@ -58,14 +58,56 @@ def test_missing_weights_and_incomplete_folders_are_refused(demo_weights: Path, 
     assert caught.value.code == "weights_truncated"
 
 
-@pytest.mark.parametrize("share", [0.1, 0.9])
-def test_a_truncated_folder_is_found_by_loading_it_elsewhere(demo_weights: Path, tmp_path: Path, share: float) -> None:
+@pytest.mark.parametrize("share", [0.0000001, 0.1, 0.9, 0.999999])
+def test_a_truncated_folder_is_named_as_such(demo_weights: Path, tmp_path: Path, share: float) -> None:
     folder = tmp_path / "ct2"
     shutil.copytree(demo_weights / "ct2", folder)
     _cut(demo_weights / "ct2" / "model.bin", folder / "model.bin", share)
     with pytest.raises(EngineError) as caught:
-        weights.open_engine(folder, threads=1)
+        weights.inspect(folder)
+    assert caught.value.code == "weights_truncated"
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "vocabulary.json", "model.bin"])
+@pytest.mark.parametrize("content", [b"<html>please log in</html>", b"\x1f\x8b\x08compressed"])
+def test_a_folder_with_something_else_in_it_is_refused(
+    demo_weights: Path, tmp_path: Path, name: str, content: bytes
+) -> None:
+    shutil.copytree(demo_weights / "ct2", tmp_path / "ct2")
+    (tmp_path / "ct2" / name).write_bytes(content)
+    with pytest.raises(EngineError, match=name) as caught:
+        weights.inspect(tmp_path / "ct2")
     assert caught.value.code == "weights_not_a_model"
+
+
+def test_what_cannot_be_read_is_an_error_with_a_sentence(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 300)
+    with pytest.raises(EngineError) as caught:
+        weights.inspect(folder)
+    assert caught.value.code == "weights_unreadable"
+
+
+def test_a_file_without_its_last_tensors_is_truncated(demo_weights: Path, tmp_path: Path) -> None:
+    """Cut exactly between two tensors: nothing but their number gives it away."""
+    source = demo_weights / "ggml-demo.bin"
+    content, starts = source.read_bytes(), []
+    with source.open("rb") as opened:
+        ggml._skip_to_vocabulary(opened, source)
+        for _ in range(ggml._read(opened, source, "<i")[0]):
+            opened.seek(ggml._read(opened, source, "<i")[0], 1)
+        while opened.tell() < len(content):
+            starts.append(opened.tell())
+            ggml._skip_tensor(opened, source)
+    for start in starts[-3:]:
+        (tmp_path / "ggml-cut.bin").write_bytes(content[:start])
+        with pytest.raises(EngineError) as caught:
+            weights.inspect(tmp_path / "ggml-cut.bin")
+        assert caught.value.code == "weights_truncated"
+
+
+def test_facts_of_sound_weights(demo_weights: Path) -> None:
+    for path, kind in ((demo_weights / "ct2", "folder"), (demo_weights / "ggml-demo.bin", "ggml")):
+        assert weights.inspect(path) == weights.Weights(path, kind, "demo", multilingual=True, demo=True)
 
 
 def _corrupt(demo_weights: Path, target: Path) -> Path:

@@ -6,6 +6,7 @@ python export.py checkpoint.pt ../model.safetensors
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import model
 import torch
@@ -22,6 +23,7 @@ def main() -> None:
     del tensors["encoder.positional_embedding"]  # sinusoids: a formula, not weights
     tensors["used"] = stored["used"].to(torch.int32)
     shape = {
+        "version": 1,
         "vocabulary": 51_865,
         "mels": model.MELS,
         "audio_context": model.AUDIO_CONTEXT,
@@ -32,6 +34,7 @@ def main() -> None:
         "text_layers": model.TEXT_LAYERS,
     }
     save_file(tensors, target, metadata={name: str(value) for name, value in shape.items()})
+    Path(target).chmod(0o644)  # save_file leaves it to its owner alone, services run as another user
 
 
 if __name__ == "__main__":
