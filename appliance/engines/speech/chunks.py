@@ -51,6 +51,39 @@ class Chunk:
         return round(min(piece.start_ms + max(0.0, chunk_ms - piece.at_ms), piece.end_ms))
 
 
+SKIPPED_MS = 500
+"""Speech this long without a word is worth a second look; shorter stretches are breaths and clicks."""
+
+COVERED = 0.1
+"""Share of a stretch of speech from which on somebody's words cover it: segment borders are not exact."""
+
+
+def skipped(chunk: Chunk, spoken: Sequence[tuple[int, int]]) -> list[Chunk]:
+    """The stretches of a chunk that no segment covers, each as a chunk of its own; neighbours stay together.
+
+    spoken: start and end of each segment, in milliseconds from the chunk's start.
+    """
+    groups: list[list[Piece]] = []
+    before: Piece | None = None
+    for piece in chunk.pieces:
+        length = piece.end_ms - piece.start_ms
+        end = piece.at_ms + length
+        covered = sum(max(0, min(end, last) - max(piece.at_ms, first)) for first, last in spoken)
+        if length >= SKIPPED_MS and covered < COVERED * length:
+            if groups and before is groups[-1][-1]:
+                groups[-1].append(piece)
+            else:
+                groups.append([piece])
+        before = piece
+    per_ms = SAMPLE_RATE // 1000
+    found = []
+    for group in groups:
+        first, last = group[0].at_ms, group[-1].at_ms + group[-1].end_ms - group[-1].start_ms
+        pieces = tuple(Piece(p.at_ms - first, p.start_ms, p.end_ms) for p in group)
+        found.append(Chunk(chunk.samples[first * per_ms : last * per_ms], pieces))
+    return found
+
+
 def chunks_of(samples: Samples, regions: Sequence[Region], longest_ms: int = LONGEST_MS) -> list[Chunk]:
     """Cut a recording into chunks at its pauses; a region longer than `longest_ms` is cut where it is."""
     chunks: list[Chunk] = []

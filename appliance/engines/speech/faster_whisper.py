@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from appliance.engines.speech import Samples, SpokenSegment, Transcription, Word
 from appliance.engines.speech.chunks import LONGEST_MS, Chunk
@@ -11,6 +12,9 @@ from appliance.engines.speech.recognition import confidence_of, joined, spread, 
 from appliance.errors import EngineError
 
 BEAM = 5
+FRAME_MS, STEP_MS = 10, 20
+"""A frame of features, and a step of Whisper's timestamps."""
+
 TEMPERATURES = (0.0, 0.4, 0.8)
 """Tried in turn while the text repeats itself or its probability is low."""
 
@@ -72,7 +76,7 @@ class FasterWhisper:
         )
         spoken = []
         for segment in segments:
-            start_ms, end_ms = round(segment.start * 1000), round(segment.end * 1000)
+            start_ms, end_ms = self._borders(segment, chunk)
             heard = [
                 Word(w.word, round(float(w.start) * 1000), round(float(w.end) * 1000), float(w.probability))
                 for w in segment.words or ()
@@ -83,3 +87,13 @@ class FasterWhisper:
                 text, confidence = segment.text.strip(), confidence_of(words)
                 spoken.append(SpokenSegment(start_ms, end_ms, text, confidence, language, words, no_speech))
         return spoken
+
+    def _borders(self, segment: Any, chunk: Chunk) -> tuple[int, int]:
+        """Start and end as the weights wrote them: the library's come from its words, which small weights misplace."""
+        first = self._model.hf_tokenizer.token_to_id("<|0.00|>")
+        times = [segment.seek * FRAME_MS + (token - first) * STEP_MS for token in segment.tokens if token >= first]
+        if not times:
+            return round(segment.start * 1000), round(segment.end * 1000)
+        start_ms = min(times[0], chunk.duration_ms)
+        end_ms = times[-1] if len(times) > 1 else round(segment.end * 1000)
+        return start_ms, max(start_ms, min(end_ms, chunk.duration_ms))

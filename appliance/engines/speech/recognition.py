@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from appliance.engines.speech import Samples, SpokenSegment, Transcription, Word
-from appliance.engines.speech.chunks import Chunk, chunks_of
+from appliance.engines.speech.chunks import Chunk, chunks_of, skipped
 from appliance.engines.voice_activity import speech_regions
 
 CHUNKS_FOR_LANGUAGE = 2
@@ -44,10 +44,22 @@ def transcribe(
     done, segments = 0, []
     for chunk in chunks:
         on_progress(done / total)
-        segments += [placed(chunk, segment) for segment in recogniser.recognise(chunk, language)]
+        segments += recognise_all(recogniser, chunk, language)
         done += chunk.duration_ms
     on_progress(1.0)
     return Transcription(language, probability, tuple(segments))
+
+
+def recognise_all(recogniser: Recogniser, chunk: Chunk, language: str) -> list[SpokenSegment]:
+    """The segments of a chunk, times of the recording; speech that the engine passed over is given to it once more.
+
+    Whisper now and then leaves a sentence out or stops before the end of its window.
+    """
+    first = recogniser.recognise(chunk, language)
+    found = [placed(chunk, segment) for segment in first]
+    for rest in skipped(chunk, [(segment.start_ms, segment.end_ms) for segment in first]):
+        found += [placed(rest, segment) for segment in recogniser.recognise(rest, language)]
+    return sorted(found, key=lambda segment: segment.start_ms)
 
 
 def choose_language(recogniser: Recogniser, chunks: Sequence[Chunk], languages: Sequence[str]) -> tuple[str, float]:
