@@ -29,12 +29,12 @@ class Region:
     end_ms: int
 
 
-def speech_regions(samples: Samples) -> list[Region]:
+def speech_regions(samples: Samples, shortest_ms: int = SHORTEST_MS) -> list[Region]:
     """The regions with speech, in order, not overlapping. Empty for silence and noise."""
     from faster_whisper.vad import VadOptions, get_speech_timestamps
 
     options = VadOptions(
-        threshold=0.5, min_speech_duration_ms=SHORTEST_MS, min_silence_duration_ms=PAUSE_MS, speech_pad_ms=PADDING_MS
+        threshold=0.5, min_speech_duration_ms=shortest_ms, min_silence_duration_ms=PAUSE_MS, speech_pad_ms=PADDING_MS
     )
     block = BLOCK_S * SAMPLE_RATE
     found: list[Region] = []

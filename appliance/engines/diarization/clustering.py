@@ -18,22 +18,35 @@ WINDOW_MS = 1200
 """Long enough for a voice, short enough for a reply: the encoder was trained on 1.6 s, turns are often shorter."""
 
 STEP_MS = 300
+SHORTEST_MS = 120
+"""A "yes" too short to be recognised still tells whose turn it is."""
+
 MOST_WINDOWS = 1500
 """Linkage takes the square of this in memory; of longer calls a regular sample is clustered, the rest assigned."""
 
+FEWEST_WINDOWS = 4
+"""With fewer there are no two merges to compare: one voice."""
+
 FRAME_MS = 50
-SWITCH_COST = 2.0
-"""What a change of speaker must gain in log-odds over the frames that follow: keeps single frames from flipping."""
+SWITCH_COST = 1.0
+"""What a change of speaker must gain in log-odds over the frames that follow: keeps single frames from flipping.
+Twice as much costs short replies: confusion on the calls below rises from 1.3 to 2.0 %."""
 
 SHARPNESS = 40.0
 """Cosine similarity to log-odds: a difference of 0.1 between the centroids is worth 4 a second."""
 
-ONE_VOICE_RATIO = 1.27
-"""Two voices show as a last merge that costs much more than the one before it. Of the recordings that were measured,
-five of seven with one voice stay at or below 1.22, all calls with two reach at least 1.31."""
+TWO_VOICES_EVIDENCE = 0.275
+"""Evidence (see `evidence_of_two`) from which on there are two voices.
 
-ONE_VOICE_SIMILARITY = 0.93
-"""Centroids nearer than this are one voice whatever the ratio; two people on one line were at most at 0.89."""
+Set on 190 recordings: real calls, meetings and monologues, and calls put together from ten LibriSpeech readers in
+telephone quality. From 12 s of speech on, 1 % of the calls with two voices fall below it and 9 % of the monologues
+reach it. The side on which to err: a second voice that is missed spoils the whole transcript, one voice in two only a
+monologue. On 60 calls and 60 monologues of 15-30 s of other readers, 3 % and 22 %. Two women on one telephone line, the
+hardest real case, reach 0.31-0.36, depending on where the windows fall.
+"""
+
+USUAL_SIMILARITY = 0.9
+"""About what the two halves of one voice reach; 0.94 in a long recording, 0.85 in a short one."""
 
 
 class ClusteringDiarizer:
@@ -47,12 +60,12 @@ class ClusteringDiarizer:
 
     def diarize(self, samples: Samples, *, speakers: int = 2) -> list[SpeakerTurn]:
         """See Diarizer."""
-        regions = speech_regions(samples)
+        regions = speech_regions(samples, SHORTEST_MS)
         windows = windows_of(regions)
         if not windows:
             return []
-        vectors = self._encoder.embed([_stretch(samples, window) for window in windows])
-        centroids = voices(vectors, speakers)
+        vectors = self._encoder.embed(_stretch(samples, window) for window in windows)
+        centroids = voices(windows, vectors, speakers)
         if len(centroids) < 2:
             return [SpeakerTurn(region.start_ms, region.end_ms, 0) for region in regions]
         return in_order_of_appearance(turns_of(regions, windows, vectors @ centroids.T))
@@ -78,22 +91,43 @@ def _stretch(samples: Samples, window: Region) -> Samples:
     return np.tile(part, -(-wanted // len(part)))[:wanted]
 
 
-def voices(vectors: NDArray[np.float32], speakers: int) -> NDArray[np.float32]:
+def voices(windows: Sequence[Region], vectors: NDArray[np.float32], speakers: int) -> NDArray[np.float32]:
     """The centroid of each voice: `speakers` of them, or one where the vectors do not fall apart.
 
     Ward's linkage: average linkage splits off single odd windows instead of the second voice.
     """
     from scipy.cluster.hierarchy import fcluster, linkage
 
-    sample = vectors[:: -(-len(vectors) // MOST_WINDOWS)]
+    every = -(-len(vectors) // MOST_WINDOWS)
+    sample = vectors[::every]
     whole = centroids_of(sample, np.zeros(len(sample), np.int64))
-    if len(sample) < 4 or speakers < 2:
+    if len(sample) < FEWEST_WINDOWS or speakers < 2:
         return whole
-    tree = linkage(sample, "ward")
-    if tree[-1, 2] / max(tree[-2, 2], 1e-9) < ONE_VOICE_RATIO:
+    tree, calm = linkage(sample, "ward"), linkage(with_neighbours(windows, vectors)[::every], "ward")
+    two = refined(vectors, centroids_of(sample, fcluster(tree, 2, "maxclust")))
+    if evidence_of_two(tree, calm, float(two[0] @ two[1])) < TWO_VOICES_EVIDENCE:
         return whole
-    found = refined(vectors, centroids_of(sample, fcluster(tree, speakers, "maxclust")))
-    return whole if float(found[0] @ found[1]) > ONE_VOICE_SIMILARITY else found
+    return two if speakers == 2 else refined(vectors, centroids_of(sample, fcluster(tree, speakers, "maxclust")))
+
+
+def evidence_of_two(tree: NDArray[np.float64], calm: NDArray[np.float64], similarity: float) -> float:
+    """How much more the last merge costs than the one before it (log), and how far apart the two centroids are.
+
+    The cost hangs on single windows, so it is the mean of two trees: of the windows, and of their local means. Either
+    sign alone errs more: on short recordings similarity is low without a second voice, two alike voices merge cheaply.
+    """
+    jumps = [float(np.log(t[-1, 2] / max(t[-2, 2], 1e-9))) for t in (tree, calm)]
+    return float(np.mean(jumps)) + USUAL_SIMILARITY - similarity
+
+
+def with_neighbours(windows: Sequence[Region], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each vector averaged with those of the overlapping windows next to it, which count for 0.7."""
+    starts = np.array([window.start_ms for window in windows])
+    overlap = (np.diff(starts) <= STEP_MS)[:, None] * np.float32(0.7)
+    mean = vectors.copy()
+    mean[1:] += overlap * vectors[:-1]
+    mean[:-1] += overlap * vectors[1:]
+    return np.asarray(mean / np.linalg.norm(mean, axis=1, keepdims=True), np.float32)
 
 
 def centroids_of(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:

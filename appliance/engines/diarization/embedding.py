@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +54,16 @@ class VoiceEncoder:
         except Exception as error:  # noqa: BLE001 - the library's own exceptions have no common base
             raise EngineError("speaker_weights_unusable", f"{weights} cannot be loaded: {error}") from None
 
-    def embed(self, windows: list[Samples]) -> NDArray[np.float32]:
-        """Unit vectors [windows, 256] of stretches of equal length, brought to one loudness."""
-        mels = [mel_spectrogram(_levelled(window)) for window in windows]
-        parts = [
-            self._session.run(None, {"mels": np.stack(mels[start : start + BATCH])})[0]
-            for start in range(0, len(mels), BATCH)
-        ]
+    def embed(self, windows: Iterable[Samples]) -> NDArray[np.float32]:
+        """Unit vectors [windows, 256] of stretches of equal length, brought to one loudness.
+
+        Takes the windows batch by batch: overlapping windows of an hour are four times its samples.
+        """
+        source = iter(windows)
+        parts = []
+        while batch := list(islice(source, BATCH)):
+            mels = np.stack([mel_spectrogram(_levelled(window)) for window in batch])
+            parts.append(self._session.run(None, {"mels": mels})[0])
         return np.concatenate(parts) if parts else np.zeros((0, 256), np.float32)
 
 
