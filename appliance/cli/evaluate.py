@@ -41,3 +41,12 @@ def demo_weights(
                     engine.name, score.group, *counts, *(f"{r:.1%}" for r in rates), f"{score.real_time_factor:.3f}"
                 )
     console.print(table)
+
+
+@app.command()
+def analysis() -> None:
+    """The built-in analyst on labelled dealership dialogues, those it was tuned on and those held out."""
+    from appliance.engines.language.builtin import BuiltinAnalyst
+    from appliance.evaluation import analysis
+
+    Console().print(analysis.table(analysis.evaluate(BuiltinAnalyst())))

@@ -52,7 +52,7 @@ def run(settings: Any, file: Path, direction: Any, manager: str, tell: Any) -> d
     from appliance.services.calls import examine
 
     with file.open("rb") as opened:
-        facts = examine(opened, file)
+        facts = examine(opened, file, settings)
     outputs: dict[str, dict[str, Any]] = {}
     context = StageContext(uuid4(), direction, "", manager, outputs, Equipment(settings), lambda _: None)
     scratch = context.equipment.scratch(context.call_id)

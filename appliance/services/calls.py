@@ -14,7 +14,7 @@ from sqlalchemy import case, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from appliance import logs
-from appliance.config import settings
+from appliance.config import Settings, settings
 from appliance.engines import audio
 from appliance.models import AiAnalysis, Call, ObjectDeletion, Pipeline, Segment
 from appliance.models.calls import CallType
@@ -64,7 +64,7 @@ def receive(viewer: Viewer, upload: Upload) -> UUID:
     phone = phones.parse(upload.phone) if upload.phone else None
     if upload.idempotency_key and (known := _uploaded_before(viewer, upload.idempotency_key)):
         return known
-    facts = examine(upload.file, upload.path)
+    facts = examine(upload.file, upload.path, settings())
     call_id = uuid4()
     key = f"recordings/{call_id}.{facts.extension}"
     size = upload.file.seek(0, os.SEEK_END)
@@ -84,9 +84,8 @@ def receive(viewer: Viewer, upload: Upload) -> UUID:
     return call_id
 
 
-def examine(file: BinaryIO, path: Path) -> audio.AudioFacts:
+def examine(file: BinaryIO, path: Path, limits: Settings) -> audio.AudioFacts:
     """What a recording is; refuses what is no recording, is damaged, too large or too long."""
-    limits = settings()
     if file.seek(0, os.SEEK_END) > limits.upload_max_bytes:
         raise failures.UploadTooLarge(megabytes=limits.upload_max_bytes // 2**20)
     try:

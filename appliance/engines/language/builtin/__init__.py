@@ -6,15 +6,17 @@ import re
 from collections.abc import Sequence
 
 from appliance.engines.language import Analysis, AnalysisRecord, Conversation
-from appliance.engines.language.builtin.actions import action_items
+from appliance.engines.language.builtin.actions import action_items, intents_of_tasks, tasks_of
 from appliance.engines.language.builtin.lemmas import read
-from appliance.engines.language.builtin.ontology import intents_of, ontology, topics_of
+from appliance.engines.language.builtin.ontology import intents_of, ontology, topics_of, with_feeling
 from appliance.engines.language.builtin.sentiment import score_of
 from appliance.engines.language.builtin.summary import summarise
 from appliance.engines.language.limits import label_of
 
 CYRILLIC = re.compile(r"[а-яё]", re.IGNORECASE)
 LATIN = re.compile(r"[a-z]", re.IGNORECASE)
+SAMPLE = 200
+"""Utterances that show which script a call is written in."""
 
 
 class BuiltinAnalyst:
@@ -28,24 +30,29 @@ class BuiltinAnalyst:
         language = language_of(conversation)
         said = read(conversation.utterances, language)
         score = score_of(said, language)
-        found = topics_of(said, language, topics)
-        tasks = action_items(said, language)
+        sentiment = label_of(score)
+        wanted = intents_of(said, language)
+        tasks = tasks_of(said, language, wanted)
+        intents = with_feeling([*wanted, *intents_of_tasks(tasks)], score)
+        found = topics_of(said, language, topics, intents)
+        items = action_items(tasks, language)
         analysis = Analysis(
-            sentiment=label_of(score),
+            sentiment=sentiment,
             sentiment_score=score,
             topics=found,
-            intents=intents_of(said, language),
-            summary=summarise(said, language, found, tasks),
-            action_items=tasks,
+            intents=intents,
+            summary=summarise(said, language, found, items, sentiment),
+            action_items=items,
             language=language,
         )
         return AnalysisRecord(analysis, self.provider, self.model, ontology().version)
 
 
 def language_of(conversation: Conversation) -> str:
-    """`ru` or `en`: by script, which is surer than the ear of a speech engine."""
-    text = " ".join(utterance.text for utterance in conversation.utterances[:200])
+    """`ru` or `en`: what the speech engine heard, unless the script contradicts it."""
+    text = " ".join(utterance.text for utterance in conversation.utterances[:SAMPLE])
     cyrillic, latin = len(CYRILLIC.findall(text)), len(LATIN.findall(text))
-    if cyrillic == latin == 0:
-        return "en" if conversation.language == "en" else "ru"
-    return "ru" if cyrillic >= latin else "en"
+    heard = conversation.language if conversation.language in {"ru", "en"} else ""
+    if cyrillic == latin:
+        return heard or "ru"
+    return "ru" if cyrillic > latin else "en"

@@ -3,46 +3,139 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
-from appliance.engines.language.builtin.lemmas import Said
-from appliance.engines.language.builtin.ontology import ontology
+import yaml
 
+from appliance.engines.language.builtin.lemmas import Said, words_of
+from appliance.engines.language.builtin.negation import begins_with_refusal, is_denied, is_unwanted
+from appliance.engines.language.builtin.patterns import Patterns
+from appliance.engines.language.builtin.times import When, when_of
+
+DATA = Path(__file__).parent / "data" / "actions.yaml"
 MOST = 10
-
-DAY = {
-    "ru": r"послезавтра|завтра|сегодня|(?:во?|на) (?:понедельник|вторник|среду|четверг|пятницу|субботу|воскресенье)"
-    r"|на выходных|(?:на|в) (?:следующей|этой) неделе|через (?:час|неделю|пару дней|полчаса)",
-    "en": r"the day after tomorrow|tomorrow|today|tonight|next week|this week|in an hour"
-    r"|(?:on |this |next )?(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)",
-}
-TIME = {
-    "ru": r"в (?:[а-яё]+|\d{1,2}(?::\d\d)?) (?:утра|вечера|дня|час(?:а|ов)?)(?: (?:утра|вечера|дня))?"
-    r"|в полдень|после обеда|до обеда|утром|вечером|днём|днем",
-    "en": r"at (?:noon|[a-z]+ o'clock|[a-z0-9:]+(?: (?:am|pm))?)|in the (?:morning|afternoon|evening)",
-}
+SIDES = {"A": "client", "B": "manager"}
+CLAUSE = re.compile(r"[,;:.!?…—]\s+")
 
 
-def when_of(text: str, language: str) -> str:
-    """The day and the time that a sentence names last, as it says them: people settle on it."""
-    found = (re.findall(rf"\b(?:{kind[language]})\b", text, re.IGNORECASE) for kind in (DAY, TIME))
-    return " ".join(named[-1].lower() for named in found if named)
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """The data file: frames by name, their patterns by language and side, words that offer, refuse and settle."""
+
+    frames: Mapping[str, Mapping[str, Any]]
+    said: Mapping[tuple[str, str], Patterns]
+    offers: Mapping[str, Patterns]
+    refusals: Mapping[str, Patterns]
+    settles: Mapping[str, Patterns]
 
 
-def action_items(said: Sequence[Said], language: str) -> tuple[str, ...]:
-    """Tasks in the infinitive, each once. The last time that was named for a task holds: people settle on it."""
-    tasks: dict[str, str] = {}
+@lru_cache
+def frames() -> Frames:
+    """The action frames, read once."""
+    data = yaml.safe_load(DATA.read_text(encoding="utf-8"))
+    listed, languages = data["frames"], ("ru", "en")
+
+    def words(key: str) -> dict[str, Patterns]:
+        return {language: Patterns({key: data[key][language]}, language) for language in languages}
+
+    said = {
+        (language, side): Patterns({name: entry[side][language] for name, entry in listed.items()}, language)
+        for language in languages
+        for side in SIDES.values()
+    }
+    return Frames(listed, said, words("offers"), words("refusals"), words("settles"))
+
+
+def tasks_of(said: Sequence[Said], language: str, intents: Sequence[str] = ()) -> dict[str, When]:
+    """Frames of what is to be done, in the order in which they come up, and when; the last time named holds."""
+    tasks, known = _found(said, language, intents), frames().frames
+    if "cancel" in tasks:
+        tasks = {name: when for name, when in tasks.items() if not known[name].get("slot")}
+    return {
+        name: when
+        for name, when in tasks.items()
+        if not any(other in tasks for other in known[name].get("instead", ()))
+        and (when or not known[name].get("timed"))
+    }
+
+
+def action_items(tasks: Mapping[str, When], language: str) -> tuple[str, ...]:
+    """The tasks as sentences in the infinitive, at most ten."""
+    made = (_written(frames().frames[name]["task"][language], when) for name, when in tasks.items())
+    return tuple(dict.fromkeys(made))[:MOST]
+
+
+def intents_of_tasks(tasks: Mapping[str, When]) -> tuple[str, ...]:
+    """What the client wants, told by what was arranged."""
+    found = (frames().frames[name].get("intent") for name in tasks)
+    return tuple(dict.fromkeys(intent for intent in found if intent))
+
+
+def _written(task: str, when: When) -> str:
+    return task.replace("{when}", str(when)).replace("{for}", when.as_object()).strip()
+
+
+def _found(said: Sequence[Said], language: str, intents: Sequence[str]) -> dict[str, When]:
+    tasks: dict[str, When] = {}
+    slot, offered = "", ""
     for sentence in said:
-        who = "client" if sentence.speaker == "A" else "manager"
-        for name, action in ontology().actions.items():
-            if any(p.ends(sentence.lemmas) for p in action[who][language]) and not _is_refused(sentence):
-                tasks[name] = when_of(sentence.text, language) or tasks.get(name, "")
-    if len(tasks) > 1 and {"test_drive", "service_visit"} & tasks.keys():
-        tasks.pop("visit", None)  # the same visit, said twice
-    made = [ontology().actions[name]["task"][language].format(when=when).strip() for name, when in tasks.items()]
-    return tuple(made[:MOST])
+        names = [_meant(name, tasks, intents) for name in _names(sentence, language)]
+        when = _agreed(sentence, language)
+        if offered and sentence.speaker == "A" and _declines(sentence, when, language):
+            tasks.pop(offered, None)
+            slot = ""
+        for name in names:
+            tasks[name] = tasks.get(name, When()).then(when)
+        slots = [name for name in names if frames().frames[name].get("slot")]
+        slot = slots[0] if slots else slot
+        if slot in tasks and not names and when and frames().settles[language].hits(sentence.words):
+            tasks[slot] = tasks[slot].then(when)
+        offered = _offer(sentence, slots, language, offered)
+    return tasks
 
 
-def _is_refused(sentence: Said) -> bool:
-    """A sentence that begins with a refusal promises nothing ("no, I will not come")."""
-    return sentence.lemmas[:1] in {("нет",), ("no",)}
+def _meant(name: str, tasks: Mapping[str, When], intents: Sequence[str]) -> str:
+    """The visit that a vague "I have put you down" means: the one spoken of before, or what the client calls for."""
+    becomes = frames().frames[name].get("becomes", {})
+    known = [frame for frame in becomes.values() if frame in tasks]
+    wanted = [frame for intent, frame in becomes.items() if intent in intents]
+    return next(iter(known + wanted), name)
+
+
+def _names(sentence: Said, language: str) -> list[str]:
+    if begins_with_refusal(sentence, language):
+        return []
+    hits = frames().said[language, SIDES[sentence.speaker]].hits(sentence.words)
+    wanted = (h for h in hits if not is_unwanted(sentence, h, language) and not is_denied(sentence, h, language))
+    return list(dict.fromkeys(hit.name for hit in wanted))
+
+
+def _agreed(sentence: Said, language: str) -> When:
+    """The time that a sentence names and does not refuse in the same clause."""
+    if begins_with_refusal(sentence, language):
+        return When()
+    kept = [part for part in CLAUSE.split(sentence.text) if not _refuses(part, language)]
+    return when_of(", ".join(kept), language)
+
+
+def _refuses(text: str, language: str) -> bool:
+    return bool(frames().refusals[language].hits(words_of(text, language)[0]))
+
+
+def _offer(sentence: Said, slots: Sequence[str], language: str, before: str) -> str:
+    """The appointment that the manager has just offered and that waits for an answer."""
+    if sentence.speaker == "A":
+        return ""
+    if slots and (sentence.text.endswith("?") or frames().offers[language].hits(sentence.words)):
+        return slots[0]
+    return "" if slots else before
+
+
+def _declines(sentence: Said, when: When, language: str) -> bool:
+    """Whether an answer refuses the offer itself, rather than its time."""
+    named = bool(when or when_of(sentence.text, language))
+    return not named and begins_with_refusal(sentence, language)

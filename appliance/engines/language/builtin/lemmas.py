@@ -10,19 +10,61 @@ from typing import Any
 
 from appliance.engines.language import Speaker, Utterance
 
-WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*", re.UNICODE)
+TOKEN = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*|[,;:.!?…—]", re.UNICODE)
 SENTENCE = re.compile(r"(?<=[.!?…])\s+")
 LONGEST_WORD = 40
-CONTRACTIONS = {"can't": "can not", "won't": "will not", "n't": " not", "'ll": " will", "'d": " would", "'re": " are"}
+CONTRACTIONS = (
+    (re.compile(r"\bcan't\b|\bcannot\b"), "can not"),
+    (re.compile(r"\bwon't\b"), "will not"),
+    (re.compile(r"n't\b"), " not"),
+    (re.compile(r"'ll\b"), " will"),
+    (re.compile(r"'ve\b"), " have"),
+    (re.compile(r"'re\b"), " are"),
+    (re.compile(r"'m\b"), " am"),
+    (re.compile(r"'d\b"), " would"),
+    (re.compile(r"\b(no)[ -]one\b"), "nobody"),
+)
+COMPOUNDS = (
+    (re.compile(r"\bтест[\s-]*драйв"), "тест-драйв"),
+    (re.compile(r"\bтрейд[\s-]*ин(?=(?:[аеу]|ом)?\b)"), "трейд-ин"),
+    (re.compile(r"\btest[\s-]*drive"), "test-drive"),
+    (re.compile(r"\btrade[\s-]*in\b"), "trade-in"),
+    (re.compile(r"\bvoice[\s-]*mail"), "voicemail"),
+)
+"""Words that are written together, with a hyphen or apart; one spelling stands for all."""
+
+LIKELY = 0.2
+"""Readings of a Russian word below this probability are not looked at."""
+
+PERSONS = {"1per": "1", "2per": "2", "3per": "3"}
+
+
+KNOWN_SCRIPT = re.compile(r"[a-zа-яё'’-]+")
+"""What the lemmatisers are for; anything else is its own lemma."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word as said, its likeliest lemma, and the keys that patterns find it by: word, lemmas, lemma@form.
+
+    Forms (Russian verbs): 1, 2 (also the imperative), 3 person of present and future, past, inf; of any verb.
+    """
+
+    text: str
+    lemma: str
+    keys: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One sentence of a conversation. `place` is 0 at its beginning and 1 at its end."""
+    """One sentence of a conversation. `clauses` numbers each word's clause; `place` is 0 at the call's start, 1 at
+    its end.
+    """
 
     speaker: Speaker
     text: str
-    lemmas: tuple[str, ...]
+    words: tuple[Word, ...]
+    clauses: tuple[int, ...]
     place: float
 
 
@@ -34,26 +76,63 @@ def _morphology() -> Any:
 
 
 @lru_cache(maxsize=50_000)
-def lemma(word: str, language: str) -> str:
-    """The lemma of a lower-case word, е for ё."""
+def word(text: str, language: str) -> Word:
+    """A lower-case word with е for ё, looked up."""
+    if not KNOWN_SCRIPT.fullmatch(text):
+        return Word(text, text, frozenset({text}))  # the libraries stumble over letters that have no name
     if language == "ru":
-        return str(_morphology().parse(word)[0].normal_form).replace("ё", "е")
+        return _russian(text)
     import simplemma
 
-    return simplemma.lemmatize(word, lang="en").lower()
+    lemma = simplemma.lemmatize(text, lang="en").lower()
+    return Word(text, lemma, frozenset({text, lemma}))
+
+
+def _russian(text: str) -> Word:
+    readings = _morphology().parse(text)
+    lemmas = [str(reading.normal_form).replace("ё", "е") for reading in readings]
+    keys = {text, lemmas[0]}
+    for lemma, reading in zip(lemmas, readings, strict=True):
+        if reading.score >= LIKELY:
+            keys |= {lemma, f"{lemma}@{_form(reading.tag)}"}
+    return Word(text, lemmas[0], frozenset(keys))
+
+
+def _form(tag: Any) -> str:
+    if "impr" in tag:
+        return "2"
+    if "past" in tag:
+        return "past"
+    return "inf" if "INFN" in tag else PERSONS.get(str(tag.person), "")
+
+
+def plain(text: str) -> str:
+    """Lower case, е for ё, one kind of apostrophe, English contractions in full, one spelling of compounds."""
+    lowered = text.lower().replace("ё", "е").replace("’", "'")
+    for pattern, full in (*CONTRACTIONS, *COMPOUNDS):
+        lowered = pattern.sub(full, lowered)
+    return lowered
+
+
+def words_of(text: str, language: str) -> tuple[tuple[Word, ...], tuple[int, ...]]:
+    """The words of a text in order, and the number of the clause that each stands in."""
+    words, clauses, clause = [], [], 0
+    for token in TOKEN.findall(plain(text)):
+        if token[0].isalpha():
+            words.append(word(token[:LONGEST_WORD], language))
+            clauses.append(clause)
+        else:
+            clause += 1
+    return tuple(words), tuple(clauses)
 
 
 def lemmas_of(text: str, language: str) -> tuple[str, ...]:
     """The lemmas of a text, in order."""
-    lowered = text.lower().replace("ё", "е").replace("’", "'")
-    if language == "en":
-        for short, full in CONTRACTIONS.items():
-            lowered = lowered.replace(short, full)
-    return tuple(lemma(word[:LONGEST_WORD], language) for word in WORD.findall(lowered))
+    return tuple(found.lemma for found in words_of(text, language)[0])
 
 
 def read(utterances: Iterable[Utterance], language: str) -> list[Said]:
-    """A conversation as sentences with their lemmas."""
+    """A conversation as sentences with their words."""
     sentences = [
         (utterance.speaker, sentence.strip())
         for utterance in utterances
@@ -61,4 +140,4 @@ def read(utterances: Iterable[Utterance], language: str) -> list[Said]:
         if sentence.strip()
     ]
     last = max(1, len(sentences) - 1)
-    return [Said(speaker, text, lemmas_of(text, language), n / last) for n, (speaker, text) in enumerate(sentences)]
+    return [Said(who, text, *words_of(text, language), n / last) for n, (who, text) in enumerate(sentences)]

@@ -1,52 +1,97 @@
-"""Patterns over lemmas: words in order, at most two others between them."""
+"""Patterns over words: words in order, at most two others between them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+
+from appliance.engines.language.builtin.lemmas import Word, word
 
 GAP = 2
 """Other words allowed between two of a pattern."""
 
+LETTERS = 3
+"""Beginnings are found by so many first letters; a pattern's first word has at least as many before its *."""
+
 
 @dataclass(frozen=True, slots=True)
-class Pattern:
-    """Places in order; each is a set of lemmas and a tuple of beginnings (from words that end with *)."""
+class Place:
+    """What may stand at one place: keys of words, beginnings of lemmas; `near`: directly after the place before."""
 
-    places: tuple[tuple[frozenset[str], tuple[str, ...]], ...]
+    keys: frozenset[str]
+    beginnings: tuple[str, ...]
+    near: bool
 
-    def ends(self, lemmas: Sequence[str]) -> list[int]:
-        """Where the pattern occurs: the index after its last word, once per first word."""
-        return [end for start in range(len(lemmas)) if (end := self._match(lemmas, start))]
-
-    def _fits(self, place: int, word: str) -> bool:
-        words, beginnings = self.places[place]
-        return word in words or (bool(beginnings) and word.startswith(beginnings))
-
-    def _match(self, lemmas: Sequence[str], start: int) -> int:
-        if not self._fits(0, lemmas[start]):
-            return 0
-        at = start
-        for place in range(1, len(self.places)):
-            window = range(at + 1, min(at + 2 + GAP, len(lemmas)))
-            found = next((n for n in window if self._fits(place, lemmas[n])), None)
-            if found is None:
-                return 0
-            at = found
-        return at + 1
+    def fits(self, said: Word) -> bool:
+        """Whether a word can stand here."""
+        return not self.keys.isdisjoint(said.keys) or (
+            bool(self.beginnings) and (said.lemma.startswith(self.beginnings) or said.text.startswith(self.beginnings))
+        )
 
 
-@lru_cache(maxsize=5000)
-def pattern(text: str, normal: Callable[[str], str]) -> Pattern:
-    """Read a pattern; `normal` lemmatises its words as the text's are, so that both agree."""
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A pattern that occurs: whose it is and the words from `start` up to `end`."""
+
+    name: str
+    start: int
+    end: int
+
+
+def places_of(text: str, language: str) -> tuple[Place, ...]:
+    """Read a pattern: places apart by blanks, alternatives by |, `*` ends a beginning, `=` takes the word as it is,
+    `@` names a form, `+` before a place forbids words in between.
+    """
     places = []
-    for place in text.split():
-        words, beginnings = set(), []
-        for word in place.split("|"):
-            if word.endswith("*"):
-                beginnings.append(word[:-1])
+    for part in text.split():
+        keys, beginnings = set[str](), []
+        for alternative in part.removeprefix("+").split("|"):
+            if alternative.endswith("*"):
+                beginnings.append(alternative[:-1])
+            elif alternative.startswith("=") or "@" in alternative:
+                keys.add(alternative.removeprefix("="))
             else:
-                words |= {word, normal(word)}
-        places.append((frozenset(words), tuple(beginnings)))
-    return Pattern(tuple(places))
+                keys |= {alternative, word(alternative, language).lemma}
+        places.append(Place(frozenset(keys), tuple(beginnings), part.startswith("+")))
+    return tuple(places)
+
+
+class Patterns:
+    """Named patterns of one language, found by their first word, so that long calls cost linear time."""
+
+    def __init__(self, texts: Mapping[str, Iterable[str]], language: str) -> None:
+        self._by_key: dict[str, list[tuple[str, tuple[Place, ...]]]] = {}
+        self._by_beginning: dict[str, list[tuple[str, tuple[Place, ...]]]] = {}
+        for name, patterns in texts.items():
+            for text in patterns:
+                self._add(name, places_of(text, language))
+
+    def _add(self, name: str, places: tuple[Place, ...]) -> None:
+        for key in places[0].keys:
+            self._by_key.setdefault(key, []).append((name, places))
+        for beginning in places[0].beginnings:
+            self._by_beginning.setdefault(beginning[:LETTERS], []).append((name, places))
+
+    def hits(self, words: Sequence[Word]) -> list[Hit]:
+        """Where patterns occur, in the order of their first words; a pattern may be found more than once."""
+        found = set[Hit]()
+        for start, said in enumerate(words):
+            known = [entry for key in said.keys for entry in self._by_key.get(key, ())]
+            for letters in {said.text[:LETTERS], said.lemma[:LETTERS]}:
+                known += [entry for entry in self._by_beginning.get(letters, ()) if entry[1][0].fits(said)]
+            for name, places in known:
+                end = _end(places, words, start)
+                if end:
+                    found.add(Hit(name, start, end))
+        return sorted(found, key=lambda hit: (hit.start, hit.end, hit.name))
+
+
+def _end(places: Sequence[Place], words: Sequence[Word], start: int) -> int:
+    at = start
+    for place in places[1:]:
+        reach = at + 2 if place.near else at + 2 + GAP
+        found = next((n for n in range(at + 1, min(reach, len(words))) if place.fits(words[n])), None)
+        if found is None:
+            return 0
+        at = found
+    return at + 1
