@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -49,6 +50,17 @@ class Chunk:
                 break
             piece = candidate
         return round(min(piece.start_ms + max(0.0, chunk_ms - piece.at_ms), piece.end_ms))
+
+    def original_span(self, start_ms: float, end_ms: float) -> tuple[int, int]:
+        """A stretch of the chunk in the recording's times.
+
+        An end that reaches just into the pause before the next piece belongs to the piece before: otherwise the silence
+        that was cut out would count as speech.
+        """
+        for before, after in pairwise(self.pieces):
+            if start_ms < after.at_ms <= end_ms <= after.at_ms + KEPT_PAUSE_MS:
+                return self.original_ms(start_ms), max(self.original_ms(start_ms), before.end_ms)
+        return self.original_ms(start_ms), max(self.original_ms(start_ms), self.original_ms(end_ms))
 
 
 SKIPPED_MS = 500

@@ -79,11 +79,9 @@ def choose_language(recogniser: Recogniser, chunks: Sequence[Chunk], languages: 
 
 def placed(chunk: Chunk, segment: SpokenSegment) -> SpokenSegment:
     """A chunk's segment with times of the recording."""
-    words = tuple(
-        Word(w.text, chunk.original_ms(w.start_ms), chunk.original_ms(w.end_ms), w.probability) for w in segment.words
-    )
-    start_ms, end_ms = chunk.original_ms(segment.start_ms), chunk.original_ms(segment.end_ms)
-    return replace(segment, start_ms=start_ms, end_ms=max(start_ms, end_ms), words=words)
+    words = tuple(Word(w.text, *chunk.original_span(w.start_ms, w.end_ms), w.probability) for w in segment.words)
+    start_ms, end_ms = chunk.original_span(segment.start_ms, segment.end_ms)
+    return replace(segment, start_ms=start_ms, end_ms=end_ms, words=words)
 
 
 def confidence_of(words: Sequence[Word]) -> float:
