@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import urllib3
 from minio import Minio
-from minio.error import S3Error
+from minio.error import MinioException
 
 from installer import objects, postgres, supervisor
 from installer.failures import PortTaken, StepFailed
@@ -102,7 +102,7 @@ def wait_for(name: str, site: Site, check: Callable[[], object], within_s: float
     while True:
         try:
             check()
-        except (psycopg.Error, OSError, S3Error, urllib3.exceptions.HTTPError) as error:
+        except (psycopg.Error, OSError, MinioException, urllib3.exceptions.HTTPError) as error:
             if time.monotonic() > deadline:
                 raise StepFailed(step=name, reason=f"{error}\n{_end_of_log(site, name)}") from None
             time.sleep(0.1)

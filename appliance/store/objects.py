@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 from minio import Minio
-from minio.error import S3Error
+from minio.error import MinioException, S3Error
 
 from appliance.config import settings
 from appliance.errors import ApplianceError
@@ -61,7 +61,7 @@ def _reported() -> Iterator[None]:
         if error.code in {"NoSuchKey", "NoSuchObject"}:
             raise ObjectMissing from None
         raise ObjectStoreUnavailable from error
-    except (urllib3.exceptions.HTTPError, OSError) as error:
+    except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
         raise ObjectStoreUnavailable from error
 
 

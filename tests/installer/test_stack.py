@@ -13,7 +13,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import urllib3
 from minio import Minio
+from minio.error import MinioException
 
 from appliance.errors import ApplianceError
 from installer import stack, supervisor
@@ -140,3 +142,28 @@ def test_the_whole_tree_is_described(own: Site) -> None:
     text = (own.data_dir / "supervisor.conf").read_text(encoding="utf-8")
     for name in names:
         assert f"[program:{name}]" in text
+
+
+def test_the_store_works_at_once_after_an_outage_of_its_backend(own: Site) -> None:
+    with supervisor.asking(own) as asked:
+        asked.stopProcess("swift-object", True)
+        for number in range(15):
+            with pytest.raises((MinioException, urllib3.exceptions.HTTPError)):
+                impatient(own).put_object("call-recordings", f"lost-{number}", io.BytesIO(b"x"), 1)
+        asked.startProcess("swift-object", True)
+
+    def accepts() -> bool:
+        try:
+            impatient(own).put_object("call-recordings", "kept", io.BytesIO(b"x"), 1)
+        except (MinioException, urllib3.exceptions.HTTPError):
+            return False
+        return True
+
+    wait_until(accepts, 10, "the store to take objects again")
+
+
+def impatient(site: Site) -> Minio:
+    """A client that tries once."""
+    client = store(site)
+    client._http = urllib3.PoolManager(timeout=10, retries=False)
+    return client
