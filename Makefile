@@ -79,9 +79,10 @@ evaluate: .venv/.installed ## Measure the demo weights in both engines
 docs: .venv/.installed-dev ## Write docs/api.md from the application itself
 	@$(BIN)/python docs/make_api.py
 
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+
 .PHONY: lock
 lock: .venv/.tool ## Renew the lock files from pyproject.toml
-	@for extra in "" dev; do \
-		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml \
-			$${extra:+--extra $$extra} -o requirements$${extra:+-$$extra}.lock; done
+	@for extra in "" dev gpu; do $(COMPILE) pyproject.toml $${extra:+--extra $$extra} -o requirements$${extra:+-$$extra}.lock; done
+	@$(COMPILE) --group vllm -o requirements-vllm.lock
 	@echo "uv==0.13.9" | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header - -o bootstrap.lock

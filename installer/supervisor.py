@@ -109,7 +109,9 @@ def is_running(site: Site) -> bool:
 def start(site: Site) -> None:
     """Start supervisor in the background; it outlives the shell."""
     command = [str(Path(sys.prefix) / "bin" / "supervisord"), "-c", str(site.data_dir / "supervisor.conf")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    # The installation's own file says where it lies and listens: what the caller's shell says may be relative, or old.
+    environment = {name: value for name, value in os.environ.items() if name not in {"DATA_DIR", "PORT"}}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", env=environment)
     if done.returncode:
         raise StepFailed(step="supervisord", reason=(done.stderr or done.stdout).strip()[-400:])
 

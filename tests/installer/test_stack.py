@@ -167,3 +167,18 @@ def impatient(site: Site) -> Minio:
     client = store(site)
     client._http = urllib3.PoolManager(timeout=10, retries=False)
     return client
+
+
+def test_the_tree_goes_by_the_installation_not_by_the_shell_that_started_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o755)
+    monkeypatch.setenv("DATA_DIR", "somewhere/else")
+    monkeypatch.setenv("PORT", "1")
+    site = stack.up(tmp_path, _free_port(), lambda _: None, infrastructure_only=True)
+    try:
+        pid = next(one["pid"] for one in supervisor.states(site) if one["name"] == "swift-proxy")
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        assert not [line for line in environment if line.startswith((b"DATA_DIR=", b"PORT="))]
+    finally:
+        stack.down(tmp_path)
