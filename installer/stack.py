@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import urllib3
 from minio import Minio
-from minio.error import MinioException
+from minio.error import MinioException, S3Error
 
 from installer import objects, postgres, supervisor
 from installer.failures import PortTaken, StepFailed
@@ -129,6 +129,12 @@ def _store_answers(site: Site) -> None:
     )
     if not client.bucket_exists("call-recordings"):
         client.make_bucket("call-recordings")
+    # Only a question about an object reaches the server that keeps them.
+    try:
+        client.stat_object("call-recordings", "none")
+    except S3Error as error:
+        if error.code != "NoSuchKey":
+            raise
 
 
 def _migrate(site: Site) -> None:

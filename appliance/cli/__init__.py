@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import typer
 
-from appliance.cli import evaluate, process, serve, stack, users, weights
+from appliance.cli import evaluate, process, serve, show, stack, users, weights
 from appliance.errors import ApplianceError, EngineError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_show_locals=False)
@@ -27,7 +27,6 @@ def main() -> None:
     try:
         app()
     except ApplianceError as error:
-        language = "ru" if os.environ.get("LANG", "").startswith("ru") else "en"
-        sys.exit(f"appliance: {error.message(language)}")
+        sys.exit(f"appliance: {error.message(show.language())}")
     except EngineError as error:
         sys.exit(f"appliance: {error}")

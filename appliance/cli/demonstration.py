@@ -54,7 +54,7 @@ def told_about(recording: Path) -> dict[str, str]:
 
 def run(console: Console, base_url: str, recording: Path) -> None:
     """Log in, upload, follow, show."""
-    with httpx.Client(base_url=base_url, timeout=60) as http:
+    with httpx.Client(base_url=base_url, timeout=60, headers={"Accept-Language": show.language()}) as http:
         answer = http.post("/api/auth/login", json={"email": ADMIN, "password": PASSWORD})
         answer.raise_for_status()
         token = answer.json()["token"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +12,11 @@ from rich.text import Text
 
 SPEAKERS = {"A": ("Клиент", "cyan"), "B": ("Менеджер", "green")}
 SENTIMENTS = {"positive": "green", "negative": "red", "neutral": "yellow"}
+
+
+def language() -> str:
+    """The operator's language, as the shell has it: ru or en."""
+    return "ru" if os.environ.get("LANG", "").startswith("ru") else "en"
 
 
 def clock(ms: int) -> str:

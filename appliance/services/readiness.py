@@ -30,7 +30,7 @@ def look() -> Readiness:
     except SQLAlchemyError:
         waiting = None
     try:
-        objects.ensure_bucket()
+        objects.check()
         stored = True
     except ApplianceError:
         stored = False

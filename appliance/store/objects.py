@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
@@ -70,6 +70,15 @@ def ensure_bucket() -> None:
     with _reported():
         if not client().bucket_exists(settings().s3_bucket):
             client().make_bucket(settings().s3_bucket)
+
+
+def check() -> None:
+    """Ask for an object that nobody stored: only that reaches the servers behind the store's front.
+    Raises ObjectStoreUnavailable.
+    """
+    ensure_bucket()
+    with suppress(ObjectMissing), _reported():
+        client().stat_object(settings().s3_bucket, "none")
 
 
 def put(key: str, source: BinaryIO, length: int, content_type: str) -> None:

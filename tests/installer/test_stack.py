@@ -19,6 +19,7 @@ from minio.error import MinioException
 
 from appliance.errors import ApplianceError
 from installer import stack, supervisor
+from installer.failures import StepFailed
 from installer.site import Site
 from tests.conftest import _free_port, wait_until
 
@@ -147,6 +148,8 @@ def test_the_whole_tree_is_described(own: Site) -> None:
 def test_the_store_works_at_once_after_an_outage_of_its_backend(own: Site) -> None:
     with supervisor.asking(own) as asked:
         asked.stopProcess("swift-object", True)
+        with pytest.raises(StepFailed):
+            stack.wait_for("swift-object", own, lambda: stack._store_answers(own), within_s=1)
         for number in range(15):
             with pytest.raises((MinioException, urllib3.exceptions.HTTPError)):
                 impatient(own).put_object("call-recordings", f"lost-{number}", io.BytesIO(b"x"), 1)
