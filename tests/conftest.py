@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -38,8 +39,7 @@ def recordings() -> Path:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """PostgreSQL and the object store, migrated; settings of this process point at them."""
     folder = tmp_path_factory.mktemp("site")
-    for part in [folder, *folder.parents][:4]:
-        part.chmod(0o755)  # PostgreSQL's user must get there
+    let_in(folder)
     made = stack.up(folder, _free_port(), lambda _: None, infrastructure_only=True)
     with made.env_file.open("a", encoding="utf-8") as file:
         file.write("LEASE_S=3\nHOUSEKEEPING_INTERVAL_S=1\n")
@@ -50,6 +50,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield made
     finally:
         stack.down(folder)
+
+
+def let_in(folder: Path) -> None:
+    """Let PostgreSQL's user reach a temporary folder of root's, whose own parents are closed to others."""
+    parts = [folder, *folder.parents]
+    for part in parts[: parts.index(Path(tempfile.gettempdir()))]:
+        part.chmod(0o755)
 
 
 def _free_port() -> int:

@@ -27,6 +27,7 @@ def engine() -> Engine:
         pool_size=10,
         max_overflow=20,
         pool_timeout=5,
+        hide_parameters=True,  # an exception's text may be logged
         connect_args={"connect_timeout": 4, "application_name": "call-analytics"},
     )
 

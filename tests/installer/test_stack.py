@@ -21,14 +21,13 @@ from appliance.errors import ApplianceError
 from installer import stack, supervisor
 from installer.failures import StepFailed
 from installer.site import Site
-from tests.conftest import _free_port, wait_until
+from tests.conftest import _free_port, let_in, wait_until
 
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("stack")
-    for part in [folder, *folder.parents][:4]:
-        part.chmod(0o755)
+    let_in(folder)
     yield stack.up(folder, _free_port(), lambda _: None, infrastructure_only=True)
     stack.down(folder)
 
@@ -175,7 +174,7 @@ def impatient(site: Site) -> Minio:
 def test_the_tree_goes_by_the_installation_not_by_the_shell_that_started_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tmp_path.chmod(0o755)
+    let_in(tmp_path)
     monkeypatch.setenv("DATA_DIR", "somewhere/else")
     monkeypatch.setenv("PORT", "1")
     site = stack.up(tmp_path, _free_port(), lambda _: None, infrastructure_only=True)
