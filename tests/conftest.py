@@ -105,6 +105,10 @@ class Running:
                 process.wait()
         self.processes.clear()
 
+    def log(self, name: str) -> str:
+        """What a process has logged so far."""
+        return (self.site.logs / f"test-{name}.log").read_text(encoding="utf-8")
+
     def client(self, email: str, password: str = PASSWORD) -> httpx.Client:
         """A logged-in client."""
         http = httpx.Client(base_url=self.url, timeout=60)

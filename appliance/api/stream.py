@@ -16,6 +16,7 @@ from uuid import UUID
 
 import psycopg
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from appliance import logs
@@ -35,7 +36,11 @@ HEARTBEAT_S = 25.0
 RECHECK_S = 10.0
 """How often a client's token is looked at again."""
 
+CLOSING_S = 2.0
+"""How long a client that is closed may take to say good-bye."""
+
 UNAUTHORIZED = 4401
+TRY_LATER = 1013
 TOO_SLOW = 4408
 
 
@@ -53,14 +58,20 @@ class Client:
     viewer: Viewer
     base_url: str
     queue: asyncio.Queue[Announcement] = field(default_factory=lambda: asyncio.Queue(QUEUE_LENGTH))
-    overflowed: asyncio.Event = field(default_factory=asyncio.Event)
+    closing: tuple[int, str] | None = None
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def close(self, code: int, reason: str) -> None:
+        """Have the connection closed, whatever it is waiting for."""
+        self.closing = (code, reason)
+        self.wake.set()
 
     def offer(self, announcement: Announcement) -> None:
         if sees(self.viewer, announcement.manager_id):
             try:
                 self.queue.put_nowait(announcement)
             except asyncio.QueueFull:
-                self.overflowed.set()
+                self.close(TOO_SLOW, "too slow")
 
 
 class Stream:
@@ -80,13 +91,16 @@ class Stream:
                 ) as connection:
                     await connection.execute(f"LISTEN {events.CHANNEL}")
                     await connection.execute(f"LISTEN {events.PROGRESS_CHANNEL}")
+                    await connection.execute(f"LISTEN {events.SESSION_CHANNEL}")
                     last_seen = await self._catch_up(last_seen)
                     self.listening.set()
                     async for notice in connection.notifies():
                         if notice.channel == events.CHANNEL:
                             last_seen = await self._catch_up(last_seen)
-                        else:
+                        elif notice.channel == events.PROGRESS_CHANNEL:
                             await self._tell_progress(json.loads(notice.payload))
+                        else:
+                            self._end(UUID(notice.payload))
             except (psycopg.Error, OSError) as error:
                 self.listening.clear()
                 log.warning("event_stream_interrupted", error=type(error).__name__)
@@ -100,6 +114,11 @@ class Stream:
             for client in list(self.clients):
                 client.offer(announcement)
         return last_seen
+
+    def _end(self, session: UUID) -> None:
+        for client in self.clients:
+            if client.viewer.session == session:
+                client.close(UNAUTHORIZED, "session ended")
 
     async def _tell_progress(self, progress: dict[str, Any]) -> None:
         if not self.clients:
@@ -161,6 +180,10 @@ async def follow_calls(websocket: WebSocket) -> None:
         viewer = await run_in_threadpool(sessions.authenticate, token)
     except failures.NotAuthenticated:
         viewer = None
+    except SQLAlchemyError:
+        await websocket.accept(subprotocol=subprotocol)
+        await websocket.close(TRY_LATER, "database unavailable")
+        return
     if not origin_allowed(websocket):
         viewer = None
     await websocket.accept(subprotocol=subprotocol)
@@ -175,14 +198,13 @@ async def follow_calls(websocket: WebSocket) -> None:
     log.info("websocket_opened", user_id=str(viewer.id))
     try:
         async with _reader(websocket) as gone:
-            if last_event_id is not None:
-                last_event_id = await _replay(websocket, viewer, last_event_id)
             await _serve(websocket, client, token, last_event_id, gone)
     except (WebSocketDisconnect, RuntimeError):
         pass  # the client went away while we were writing
     finally:
         stream.clients.discard(client)
-        log.info("websocket_closed", user_id=str(viewer.id))
+        code, reason = client.closing or (1000, "client gone")
+        log.info("websocket_closed", user_id=str(viewer.id), code=code, reason=reason)
 
 
 @contextlib.asynccontextmanager
@@ -200,11 +222,11 @@ async def _reader(websocket: WebSocket) -> AsyncIterator[asyncio.Task[None]]:
         task.cancel()
 
 
-async def _replay(websocket: WebSocket, viewer: Viewer, last_event_id: int) -> int:
+async def _replay(websocket: WebSocket, client: Client, last_event_id: int) -> int:
     while batch := await run_in_threadpool(announcements_since, last_event_id):
         for announcement in batch:
             last_event_id = announcement.event_id or last_event_id
-            if sees(viewer, announcement.manager_id):
+            if sees(client.viewer, announcement.manager_id):
                 await websocket.send_json({"id": announcement.event_id, **announcement.body})
     return last_event_id
 
@@ -212,32 +234,45 @@ async def _replay(websocket: WebSocket, viewer: Viewer, last_event_id: int) -> i
 async def _serve(
     websocket: WebSocket, client: Client, token: str, last_event_id: int | None, gone: asyncio.Task[None]
 ) -> None:
-    loop = asyncio.get_running_loop()
-    numbered, checked, spoke = last_event_id is not None, loop.time(), loop.time()
-    while not gone.done():
-        if client.overflowed.is_set():
-            await websocket.close(TOO_SLOW, "too slow")
-            return
-        if loop.time() - checked > RECHECK_S:
-            checked = loop.time()
-            try:
-                await run_in_threadpool(sessions.authenticate, token)
-            except failures.NotAuthenticated:
-                await websocket.close(UNAUTHORIZED, "session ended")
-                return
-        waiting = asyncio.ensure_future(client.queue.get())
-        await asyncio.wait({waiting, gone}, timeout=1, return_when=asyncio.FIRST_COMPLETED)
-        if not waiting.done():
-            waiting.cancel()
-            if loop.time() - spoke > HEARTBEAT_S:
-                spoke = loop.time()
-                await websocket.send_json({"type": "ping", "data": {}})
+    """Write events until the client is gone or is to be closed; a write that hangs is not waited for."""
+    closing = asyncio.create_task(client.wake.wait())
+    sending = asyncio.create_task(_send(websocket, client, last_event_id))
+    checking = asyncio.create_task(_check(client, token))
+    try:
+        await asyncio.wait({closing, sending, checking, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (closing, sending, checking):
+            task.cancel()
+    if client.closing is not None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(websocket.close(*client.closing), CLOSING_S)
+
+
+async def _check(client: Client, token: str) -> None:
+    """Look now and then whether the token still lives: it may have expired. The role may have changed, too."""
+    while True:
+        await asyncio.sleep(RECHECK_S)
+        try:
+            client.viewer = await run_in_threadpool(sessions.authenticate, token)
+        except failures.NotAuthenticated:
+            client.close(UNAUTHORIZED, "session ended")
+        except SQLAlchemyError:
+            continue  # the database is away: as long as it is, there is nothing to tell either
+
+
+async def _send(websocket: WebSocket, client: Client, last_event_id: int | None) -> None:
+    numbered = last_event_id is not None
+    if last_event_id is not None:
+        last_event_id = await _replay(websocket, client, last_event_id)
+    while True:
+        try:
+            announcement = await asyncio.wait_for(client.queue.get(), HEARTBEAT_S)
+        except TimeoutError:
+            await websocket.send_json({"type": "ping", "data": {}})
             continue
-        announcement = waiting.result()
         if announcement.event_id is not None and last_event_id is not None:
             if announcement.event_id <= last_event_id:
                 continue  # already replayed
             last_event_id = announcement.event_id
         number = {"id": announcement.event_id} if numbered and announcement.event_id else {}
-        spoke = loop.time()
         await websocket.send_json({**number, **announcement.body})

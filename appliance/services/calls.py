@@ -5,30 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID, uuid4
 
-from sqlalchemy import case, delete, select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.exc import IntegrityError
 
 from appliance import logs
 from appliance.config import Settings, settings
 from appliance.engines import audio
-from appliance.models import AiAnalysis, Call, ObjectDeletion, Pipeline, Segment
+from appliance.models import AiAnalysis, Call, Pipeline, Segment
 from appliance.models.calls import CallType
 from appliance.pipeline import plan
 from appliance.services import failures, phones
-from appliance.store import calls, db, events, objects, pipelines, users
+from appliance.store import calls, db, deletions, events, objects, pipelines, users
 from appliance.store.call_filters import CallFilter, Sort
 from appliance.store.visibility import Viewer, visible_to
 from appliance.tasks import queue
 
 log = logs.get(__name__)
-
-UPLOAD_MAY_TAKE = timedelta(hours=2)
-"""After so long an upload that never became a call is deleted from the store."""
 
 REFUSALS = {
     "not_audio": failures.UnsupportedAudio,
@@ -69,7 +66,7 @@ def receive(viewer: Viewer, upload: Upload) -> UUID:
     key = f"recordings/{call_id}.{facts.extension}"
     size = upload.file.seek(0, os.SEEK_END)
     with db.unit_of_work() as session:
-        session.add(ObjectDeletion(key=key, not_before=datetime.now(UTC) + UPLOAD_MAY_TAKE))
+        deletions.mark_unfinished(session, key)
     upload.file.seek(0)
     objects.put(key, upload.file, size, facts.media_type)
     try:
@@ -77,7 +74,8 @@ def receive(viewer: Viewer, upload: Upload) -> UUID:
     except IntegrityError:
         if not upload.idempotency_key or not (known := _uploaded_before(viewer, upload.idempotency_key)):
             raise
-        _discard_now(key)
+        with db.unit_of_work() as session:
+            deletions.mark(session, [key])
         return known
     queue.ring(call_id, "speech")
     log.info("call_received", call_id=str(call_id), bytes=size, seconds=facts.duration_ms / 1000, codec=facts.codec)
@@ -130,13 +128,7 @@ def _create(
             [AiAnalysis(call_id=call_id), Pipeline(call_id=call_id, stage=plan.FIRST, rung_at=datetime.now(UTC))]
         )
         events.append(session, "call_created", call_id)
-        session.execute(delete(ObjectDeletion).where(ObjectDeletion.key == key))
-
-
-def _discard_now(key: str) -> None:
-    with db.unit_of_work() as session:
-        marked = session.get_one(ObjectDeletion, key)
-        marked.not_before = datetime.now(UTC)
+        deletions.withdraw(session, key)
 
 
 def show(viewer: Viewer, call_id: UUID) -> Call:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from appliance.config import settings
 from appliance.models import LoginFailure, RefreshToken, RevokedToken, User
 from appliance.services import failures, passwords
-from appliance.store import db, users
+from appliance.store import db, events, users
 from appliance.store.visibility import Viewer
 
 ALGORITHM = "HS256"
@@ -94,10 +94,14 @@ def change_password(viewer: Viewer, current: str, new: str) -> None:
         raise failures.WrongCredentials
     with db.unit_of_work() as session:
         session.execute(update(User).where(User.id == viewer.id).values(password_hash=passwords.HASHES.hash(new)))
-        query = select(RefreshToken.family).where(
-            RefreshToken.user_id == viewer.id, RefreshToken.family != viewer.session
-        )
-        for family in session.scalars(query.distinct()).all():
+        end_all(session, viewer.id, but=viewer.session)
+
+
+def end_all(session: Session, user_id: UUID, *, but: UUID | None = None) -> None:
+    """End a user's sessions with the caller's transaction."""
+    families = session.scalars(select(RefreshToken.family).where(RefreshToken.user_id == user_id).distinct()).all()
+    for family in families:
+        if family != but:
             _end(session, family)
 
 
@@ -150,6 +154,7 @@ def _end(session: Session, family: UUID) -> None:
     session.execute(delete(RefreshToken).where(RefreshToken.family == family))
     expires = datetime.now(UTC) + timedelta(seconds=settings().jwt_expires_in)
     session.execute(insert(RevokedToken).values(family=family, expires_at=expires).on_conflict_do_nothing())
+    events.tell_session_ended(session, family)
 
 
 def _digest(refresh_token: str) -> bytes:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from appliance.models import Call, ObjectDeletion
+from appliance.models import Call
+from appliance.store import deletions
 from appliance.store.call_filters import CallFilter, Sort, conditions, ordered
 from appliance.store.visibility import Viewer, visible_to
 
@@ -55,7 +55,5 @@ def visible_ids(session: Session, viewer: Viewer, ids: Sequence[UUID]) -> Sequen
 def remove(session: Session, ids: Sequence[UUID]) -> int:
     """Delete calls with everything that belongs to them; their recordings are marked for deletion. Returns how many."""
     gone = session.execute(delete(Call).where(Call.id.in_(ids)).returning(Call.audio_key)).scalars().all()
-    keys = [{"key": key} for key in gone if key]
-    if keys:
-        session.execute(insert(ObjectDeletion).values(keys).on_conflict_do_nothing())
+    deletions.mark(session, gone)
     return len(gone)

@@ -18,6 +18,9 @@ CHANNEL = "appliance_events"
 PROGRESS_CHANNEL = "appliance_progress"
 """NOTIFY channel of progress, which is not stored; the payload is JSON."""
 
+SESSION_CHANNEL = "appliance_sessions"
+"""NOTIFY channel of sessions that ended; the payload is the session's id."""
+
 
 def append(session: Session, event_type: str, call_id: UUID, data: dict[str, Any] | None = None) -> Event:
     """Store an event in the caller's transaction; listeners hear of it when that commits."""
@@ -44,3 +47,8 @@ def tell_progress(session: Session, call_id: UUID, stage: str, share: float) -> 
     """Announce how far a stage is, 0-1. Nobody replays this."""
     payload = json.dumps({"call_id": str(call_id), "stage": stage, "progress": round(share, 3)})
     session.execute(select(func.pg_notify(PROGRESS_CHANNEL, payload)))
+
+
+def tell_session_ended(session: Session, family: UUID) -> None:
+    """Announce that a session's tokens are dead from this commit on."""
+    session.execute(select(func.pg_notify(SESSION_CHANNEL, str(family))))

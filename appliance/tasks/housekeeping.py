@@ -15,7 +15,7 @@ from appliance.config import settings
 from appliance.models import Export, LoginFailure, ObjectDeletion, Pipeline, RefreshToken, RevokedToken
 from appliance.pipeline import plan
 from appliance.pipeline.stage import Queue
-from appliance.store import db, objects, pipelines
+from appliance.store import db, deletions, objects, pipelines
 from appliance.tasks import queue
 
 log = logs.get(__name__)
@@ -69,14 +69,14 @@ def delete_objects(limit: int = 500) -> None:
     for key in due:
         objects.delete(key)
         with db.unit_of_work() as session:
-            session.execute(delete(ObjectDeletion).where(ObjectDeletion.key == key))
+            deletions.withdraw(session, key)
 
 
 def forget_expired() -> None:
     """Expired exports, tokens and failed log-ins."""
     with db.unit_of_work() as session:
         keys = session.scalars(delete(Export).where(Export.expires_at < func.now()).returning(Export.object_key)).all()
-        session.add_all(ObjectDeletion(key=key) for key in keys)
+        deletions.mark(session, keys)
         session.execute(delete(RefreshToken).where(RefreshToken.expires_at < func.now()))
         session.execute(delete(RevokedToken).where(RevokedToken.expires_at < func.now()))
         session.execute(delete(LoginFailure).where(LoginFailure.last_at < func.now() - pipelines.seconds(24 * 3600)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from tests.conftest import SAMPLES, Running, processed, upload
+from appliance.store import db, events
+from tests.conftest import SAMPLES, Running, processed, upload, wait_until
 
 
 def token_of(http: Any) -> str:
@@ -87,8 +89,7 @@ def test_the_token_may_come_in_the_address(running: Running, people: dict[str, s
     token = token_of(running.client(people["admin"]))
     with connect(f"ws://127.0.0.1:{running.port}/ws/calls?token={token}") as socket:
         socket.ping().wait(5)
-    log = (running.site.logs / "test-api.log").read_text(encoding="utf-8")
-    assert token not in log
+    assert token not in running.log("api")
 
 
 @pytest.mark.parametrize("token", ["", "nonsense"])
@@ -111,11 +112,49 @@ def test_a_foreign_page_is_refused(running: Running, people: dict[str, str]) -> 
     assert caught.value.rcvd.code == 4401
 
 
-def test_logging_out_closes_the_socket(running: Running, people: dict[str, str]) -> None:
+def test_logging_out_closes_the_socket_at_once(running: Running, people: dict[str, str]) -> None:
     http = running.client(people["admin"])
     with listening(running, token_of(http)) as socket:
+        socket.ping().wait(5)
         http.post("/api/auth/logout")
         with pytest.raises(ConnectionClosed) as caught:
-            events_until(socket, "nothing more", "nothing", 30)
+            events_until(socket, "nothing more", "nothing", 5)
     assert caught.value.rcvd
     assert caught.value.rcvd.code == 4401
+
+
+def test_who_does_not_read_is_dropped_and_holds_nobody_up(running: Running, people: dict[str, str]) -> None:
+    http = running.client(people["admin"])
+    call_id = upload(http, SAMPLES / "ru-wrong-number.wav").json()["id"]
+    processed(http, call_id)
+    payload = json.dumps({"call_id": call_id, "stage": "x" * 7000, "progress": 0.5})
+    dropped = '"code": 4408'
+    before = running.log("api").count(dropped)
+    with raw_socket(running, token_of(http)), listening(running, token_of(http)) as reader:
+        reader.ping().wait(5)
+        seen, sent = 0, 4000
+        with db.connect() as connection:
+            for number in range(sent):
+                connection.execute("SELECT pg_notify(%s, %s)", [events.PROGRESS_CHANNEL, payload])
+                if number % 100 == 99:
+                    while seen < number - 50:
+                        seen += json.loads(reader.recv(timeout=30))["type"] == "call_processing_progress"
+        wait_until(lambda: running.log("api").count(dropped) > before, 30, "the silent client to be dropped")
+        while seen < sent:
+            seen += json.loads(reader.recv(timeout=30))["type"] == "call_processing_progress"
+
+
+@contextmanager
+def raw_socket(running: Running, token: str) -> Iterator[socket.socket]:
+    """A client that shakes hands and never reads again."""
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    with plain:
+        plain.connect(("127.0.0.1", running.port))
+        plain.sendall(
+            f"GET /ws/calls?token={token} HTTP/1.1\r\nHost: 127.0.0.1:{running.port}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
+            "Sec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        assert b" 101 " in plain.recv(64)
+        yield plain
