@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -15,9 +16,10 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance import __version__, logs
-from appliance.api import auth, calls, dashboard, errors, health, recordings, search, stream
+from appliance.api import auth, calls, dashboard, errors, health, recordings, search, stream, users
 from appliance.api.limits import BodyLimit
 from appliance.config import settings
+from appliance.services import avatars
 
 log = logs.get(__name__)
 
@@ -79,10 +81,16 @@ def build() -> FastAPI:
     app = FastAPIOffline(
         title="Call Analytics AI", version=__version__, description=DESCRIPTION, lifespan=lifespan, redoc_url=None
     )
-    for part in (auth, calls, search, dashboard, recordings, health, stream):
+    for part in (auth, users, calls, search, dashboard, recordings, health, stream):
         app.include_router(part.router)
     errors.install(app)
-    app.add_middleware(BodyLimit, upload_path="/api/calls", upload_bytes=settings().upload_max_bytes)
+    app.add_middleware(
+        BodyLimit,
+        uploads=(
+            (re.compile(r"/api/calls"), settings().upload_max_bytes),
+            (re.compile(r"/api/users/[^/]+/avatar"), avatars.LARGEST_BYTES),
+        ),
+    )
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings().cors_origins,

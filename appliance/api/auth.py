@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Cookie, Request, Response
 
-from appliance.api.deps import Language, ViewerDep
+from appliance.api.deps import BaseUrl, Language, ViewerDep, get_base_url
 from appliance.api.schemas import LoginIn, LoginOut, Message, PasswordIn, UserOut
 from appliance.services import failures, sessions, users
 
@@ -28,7 +28,7 @@ def _answer(logged_in: sessions.LoggedIn, request: Request, response: Response) 
     )
     response.headers["Cache-Control"] = "no-store"
     return LoginOut(
-        user=UserOut.of(logged_in.user),
+        user=UserOut.of(logged_in.user, get_base_url(request)),
         token=logged_in.token,
         expires_in=logged_in.expires_in,
         refresh_token=logged_in.refresh_token,
@@ -57,9 +57,9 @@ def refresh(
 
 
 @router.get("/me", response_model_exclude_none=True)
-def me(viewer: ViewerDep) -> UserOut:
+def me(viewer: ViewerDep, base_url: BaseUrl) -> UserOut:
     """Whoever is logged in."""
-    return UserOut.of(users.find(viewer.id))
+    return UserOut.of(users.find(viewer.id), base_url)
 
 
 @router.post("/password")

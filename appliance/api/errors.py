@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
@@ -112,6 +112,8 @@ def install(app: FastAPI) -> None:
         if isinstance(error, PoolTimeout) or getattr(error, "connection_invalidated", False) or _is_outage(error):
             log.warning("database_unavailable")
             return problem(request, DatabaseUnavailable())
+        if isinstance(error, DataError):  # a NUL in a text, a number beyond bounds
+            return problem(request, ValidationFailed())
         log.error("request_crashed", error=type(error).__name__)
         return problem(request, ApplianceError())
 

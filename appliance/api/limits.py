@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,21 +21,25 @@ JSON_BYTES = 1024 * 1024
 class BodyLimit:
     """Answers 413 as soon as more arrives than the route takes, and stops reading."""
 
-    def __init__(self, app: ASGIApp, upload_path: str, upload_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, uploads: Sequence[tuple[re.Pattern[str], int]]) -> None:
+        """`uploads`: paths that take a file, with the most bytes that it may have."""
         self.app = app
-        self.upload_path = upload_path
-        self.upload_bytes = upload_bytes
+        self.uploads = uploads
+
+    def _file_bytes(self, scope: Scope) -> int | None:
+        """What a file sent there may weigh; None where the route takes none."""
+        if scope["method"] not in {"POST", "PUT"}:
+            return None
+        return next((size for path, size in self.uploads if path.fullmatch(scope["path"])), None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        is_upload = scope["path"] == self.upload_path and scope["method"] == "POST"
-        limit = self.upload_bytes + FORM_FIELDS_BYTES if is_upload else JSON_BYTES
+        file_bytes = self._file_bytes(scope)
+        limit = JSON_BYTES if file_bytes is None else file_bytes + FORM_FIELDS_BYTES
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        refusal = UploadTooLarge(
-            megabytes=(self.upload_bytes if is_upload else JSON_BYTES) // 2**20, headers={"Connection": "close"}
-        )
+        refusal = UploadTooLarge(megabytes=(file_bytes or JSON_BYTES) // 2**20, headers={"Connection": "close"})
         if declared.isdigit() and int(declared) > limit:
             await errors.problem(Request(scope), refusal)(scope, receive, send)
             return

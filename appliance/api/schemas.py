@@ -40,17 +40,64 @@ class UserOut(Shape):
     created_at: Moment
     updated_at: Moment
 
+    @staticmethod
+    def fields_of(user: User, base_url: str) -> dict[str, Any]:
+        return {
+            "id": user.id,
+            "name": user.name,
+            "email": user.email or "",
+            "role": user.role,
+            "avatar": base_url + links.sign("/api/" + user.avatar) if user.avatar else None,
+            "created_at": user.created_at,
+            "updated_at": user.updated_at,
+        }
+
     @classmethod
-    def of(cls, user: User) -> UserOut:
-        return cls(
-            id=user.id,
-            name=user.name,
-            email=user.email or "",
-            role=user.role,
-            avatar=user.avatar,
-            created_at=user.created_at,
-            updated_at=user.updated_at,
-        )
+    def of(cls, user: User, base_url: str) -> UserOut:
+        return cls(**cls.fields_of(user, base_url))
+
+
+class AccountOut(UserOut):
+    """A user as admins see them."""
+
+    is_active: bool = Field(description="Whether the user may log in")
+
+    @classmethod
+    def of(cls, user: User, base_url: str) -> AccountOut:
+        return cls(**cls.fields_of(user, base_url), is_active=user.is_active)
+
+
+class UserPage(Shape):
+    users: list[AccountOut]
+    total: int = Field(ge=0)
+    has_next: bool
+    has_prev: bool
+
+
+Name = Annotated[str, Field(max_length=200, pattern=r"\S", description="As it stands on calls")]
+Email = Annotated[str, Field(max_length=320, pattern=r"^[^@\s]+@[^@\s]+$")]
+NewPassword = Annotated[str, Field(min_length=1, max_length=1024, description="8 characters or more")]
+
+
+class UserIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    email: Email
+    role: Role
+    password: NewPassword
+
+
+class UserChangeIn(BaseModel):
+    """What is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name | None = None
+    email: Email | None = None
+    role: Role | None = None
+    password: NewPassword | None = None
+    is_active: bool | None = None
 
 
 class LoginIn(BaseModel):

@@ -1,16 +1,23 @@
-"""Users: created by the operator or an admin."""
+"""Users: created by the operator or an admin, who may also change, deactivate and remove them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, or_, select, text
+from sqlalchemy.orm import Session
 
+from appliance import logs
 from appliance.errors import ApplianceError
-from appliance.models import User
+from appliance.models import Call, Export, User
 from appliance.models.users import Role
-from appliance.services import passwords
-from appliance.store import db, users
+from appliance.services import failures, passwords, sessions
+from appliance.store import db, deletions, users
+from appliance.store.visibility import Viewer
+
+log = logs.get(__name__)
 
 
 class EmailTaken(ApplianceError):
@@ -20,6 +27,45 @@ class EmailTaken(ApplianceError):
     en = "There is already a user with this e-mail"
 
 
+class UserNotFound(ApplianceError):
+    code = "user_not_found"
+    status = 404
+    ru = "Пользователь не найден"
+    en = "The user was not found"
+
+
+class UserHasCalls(ApplianceError):
+    code = "user_has_calls"
+    status = 409
+    ru = "У пользователя есть звонки: его можно только отключить"
+    en = "The user has calls: deactivate the account instead"
+
+
+class LastAdmin(ApplianceError):
+    code = "last_admin"
+    status = 409
+    ru = "Это последний действующий администратор"
+    en = "This is the last active admin"
+
+
+class LoginIncomplete(ApplianceError):
+    code = "login_incomplete"
+    status = 422
+    ru = "Для входа нужны и e-mail, и пароль"
+    en = "To log in, a user needs an e-mail and a password"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be different about a user; None leaves as it is."""
+
+    name: str | None = None
+    email: str | None = None
+    role: Role | None = None
+    password: str | None = None
+    is_active: bool | None = None
+
+
 def create(name: str, email: str, password: str, role: Role) -> UUID:
     """A user who can log in. A manager known so far only by name from uploads gets the log-in, and keeps the calls.
 
@@ -27,7 +73,7 @@ def create(name: str, email: str, password: str, role: Role) -> UUID:
     """
     passwords.check(password)
     with db.unit_of_work() as session:
-        session.execute(text("SELECT pg_advisory_xact_lock(hashtext('create user'))"))
+        _one_at_a_time(session)
         if users.by_email(session, email) is not None:
             raise EmailTaken
         user = users.without_login(session, name) if role == "manager" else None
@@ -37,6 +83,89 @@ def create(name: str, email: str, password: str, role: Role) -> UUID:
         user.email, user.password_hash = email.strip(), passwords.HASHES.hash(password)
         session.flush()
         return user.id
+
+
+def create_for(viewer: Viewer, name: str, email: str, password: str, role: Role) -> User:
+    """The same, asked for by an admin. Raises NotAllowed, and as create."""
+    _admin_only(viewer)
+    user_id = create(name, email, password, role)
+    log.info("user_created", user_id=str(user_id), role=role, by=str(viewer.id))
+    return find(user_id)
+
+
+def page(viewer: Viewer, search: str, role: Role | None, limit: int, offset: int) -> tuple[Sequence[User], int]:
+    """One page of users by name, and how many there are. Raises NotAllowed."""
+    _admin_only(viewer)
+    with db.unit_of_work() as session:
+        return users.page(session, search, role, limit, offset)
+
+
+def get(viewer: Viewer, user_id: UUID) -> User:
+    """One user. Raises NotAllowed, UserNotFound."""
+    _admin_only(viewer)
+    with db.unit_of_work() as session:
+        return _known(session, user_id)
+
+
+def change(viewer: Viewer, user_id: UUID, wanted: Change) -> User:
+    """Change a user. A new role or password and deactivation end the user's sessions.
+
+    Raises NotAllowed, UserNotFound, EmailTaken, LastAdmin, LoginIncomplete, PasswordTooShort, PasswordTooCommon.
+    """
+    _admin_only(viewer)
+    if wanted.password is not None:
+        passwords.check(wanted.password)
+    with db.unit_of_work() as session:
+        _one_at_a_time(session)
+        user = _known(session, user_id)
+        if wanted.is_active is False or wanted.role not in {None, "admin"}:
+            _keep_an_admin(session, user)
+        if wanted.email is not None:
+            other = users.by_email(session, wanted.email)
+            if other is not None and other.id != user.id:
+                raise EmailTaken
+        ends = wanted.password is not None or wanted.is_active is False or wanted.role not in {None, user.role}
+        _apply(user, wanted)
+        if ends:
+            sessions.end_all(session, user.id)
+        session.flush()
+        session.refresh(user)
+    log.info("user_changed", user_id=str(user_id), by=str(viewer.id))
+    return user
+
+
+def _apply(user: User, wanted: Change) -> None:
+    if wanted.name is not None:
+        user.name = " ".join(wanted.name.split())
+    if wanted.email is not None:
+        user.email = wanted.email.strip()
+    if wanted.role is not None:
+        user.role = wanted.role
+    if wanted.is_active is not None:
+        user.is_active = wanted.is_active
+    if wanted.password is not None:
+        user.password_hash = passwords.HASHES.hash(wanted.password)
+    if (user.email is None) != (user.password_hash is None):
+        raise LoginIncomplete
+
+
+def remove(viewer: Viewer, user_id: UUID) -> None:
+    """Remove a user who has no calls. Raises NotAllowed, UserNotFound, UserHasCalls, LastAdmin."""
+    _admin_only(viewer)
+    with db.unit_of_work() as session:
+        _one_at_a_time(session)
+        user = _known(session, user_id)
+        _keep_an_admin(session, user)
+        # Uploads that name a manager take a share of this row; waiting for them, the look below misses none.
+        session.execute(select(User.id).where(User.id == user_id).with_for_update())
+        theirs = or_(Call.manager_id == user_id, Call.uploaded_by_id == user_id)
+        if session.scalar(select(Call.id).where(theirs).limit(1)) is not None:
+            raise UserHasCalls
+        sessions.end_all(session, user_id)
+        exported = session.scalars(delete(Export).where(Export.user_id == user_id).returning(Export.object_key)).all()
+        deletions.mark(session, [user.avatar, *exported])
+        session.delete(user)
+    log.info("user_removed", user_id=str(user_id), by=str(viewer.id))
 
 
 def find(user_id: UUID) -> User:
@@ -54,4 +183,26 @@ def exists(email: str) -> bool:
 def any_admin() -> bool:
     """Whether there is an active admin."""
     with db.unit_of_work() as session:
-        return session.scalar(select(User.id).where(User.role == "admin", User.is_active).limit(1)) is not None
+        return users.count_admins(session) > 0
+
+
+def _admin_only(viewer: Viewer) -> None:
+    if viewer.role != "admin":
+        raise failures.NotAllowed
+
+
+def _known(session: Session, user_id: UUID) -> User:
+    user = users.get(session, user_id)
+    if user is None:
+        raise UserNotFound
+    return user
+
+
+def _one_at_a_time(session: Session) -> None:
+    """Two requests at once must not create the same e-mail twice, or remove the last two admins."""
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtext('change users'))"))
+
+
+def _keep_an_admin(session: Session, user: User) -> None:
+    if user.role == "admin" and user.is_active and user.password_hash and users.count_admins(session) == 1:
+        raise LastAdmin

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from appliance.models import AiAnalysis, Call, Segment, User
 from appliance.models.analyses import Sentiment
 from appliance.models.calls import CallStatus, CallType
-from appliance.store.text_search import matches
+from appliance.store.text_search import containing, matches
 from appliance.store.visibility import Viewer, visible_to
 
 Sort = Literal["date_desc", "date_asc", "duration_desc", "duration_asc"]
@@ -75,7 +75,7 @@ def conditions(viewer: Viewer, wanted: CallFilter, zone: str) -> list[ColumnElem
 def _searched(text: str) -> ColumnElement[bool]:
     """Number, client or manager: numbers however they are written, names by a part of them or with a typing error."""
     text = " ".join(text.split())
-    pattern = "%" + re.sub(r"([%_\\])", r"\\\1", text) + "%"
+    pattern = containing(text)
     managers = select(User.id).where(or_(User.name.ilike(pattern), func.word_similarity(text, User.name) > SIMILAR))
     found: list[ColumnElement[bool]] = [
         Call.client_name.ilike(pattern),

@@ -19,6 +19,11 @@ def _folded(query: str) -> str:
     return query[:LONGEST].replace("\x00", " ").translate(str.maketrans("ёЁ", "еЕ"))
 
 
+def containing(part: str) -> str:
+    """The ILIKE pattern of everything that has `part` in it."""
+    return "%" + re.sub(r"([%_\\])", r"\\\1", " ".join(part.split())) + "%"
+
+
 def queries(query: str) -> list[ColumnElement[Any]]:
     """The query as PostgreSQL understands it, once for each configuration; words that end with * match as prefixes."""
     folded = _folded(query)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, or_, select, text
 from sqlalchemy.orm import Session
 
 from appliance.models import User
+from appliance.models.users import Role
+from appliance.store.text_search import containing
 
 
 def by_email(session: Session, email: str) -> User | None:
@@ -46,3 +49,21 @@ def without_login(session: Session, name: str) -> User | None:
     return session.scalar(
         select(User).where(func.lower(User.name) == name, User.email.is_(None), User.role == "manager").limit(1)
     )
+
+
+def page(session: Session, search: str, role: Role | None, limit: int, offset: int) -> tuple[Sequence[User], int]:
+    """Users whose name or e-mail holds `search`, by name, and how many there are in all."""
+    query = select(User)
+    if role is not None:
+        query = query.where(User.role == role)
+    if search.strip():
+        pattern = containing(search)
+        query = query.where(or_(User.name.ilike(pattern), User.email.ilike(pattern)))
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    return session.scalars(query.order_by(User.name, User.id).limit(limit).offset(offset)).all(), total
+
+
+def count_admins(session: Session) -> int:
+    """Admins who can log in."""
+    query = select(func.count()).where(User.role == "admin", User.is_active, User.password_hash.is_not(None))
+    return session.scalar(query) or 0

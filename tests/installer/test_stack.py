@@ -108,8 +108,12 @@ def test_a_killed_supervisor_leaves_no_mess(own: Site) -> None:
     wait_until(lambda: not supervisor.is_running(own), 10, "supervisor's end")
     stack.up(own.data_dir, int(own.facts()["PORT"]), lambda _: None, infrastructure_only=True)
     assert remembered(own, "before-supervisor")
-    states = {state["name"]: state["statename"] for state in stack.status(own.data_dir)}
-    assert all(states[name] == "RUNNING" for name in supervisor.INFRASTRUCTURE)
+
+    def all_run() -> bool:
+        states = {state["name"]: state["statename"] for state in stack.status(own.data_dir)}
+        return all(states[name] == "RUNNING" for name in supervisor.INFRASTRUCTURE)
+
+    wait_until(all_run, 20, "the whole infrastructure")
 
 
 def test_stopping_leaves_no_process_and_keeps_the_data(own: Site) -> None:

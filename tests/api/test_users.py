@@ -1,0 +1,195 @@
+"""Users as admins manage them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from uuid import uuid4
+
+import httpx
+import pytest
+from PIL import Image
+from sqlalchemy import select
+
+from appliance.models import ObjectDeletion
+from appliance.store import db, objects
+from tests.conftest import PASSWORD, SAMPLES, Running, upload, wait_until
+
+
+@pytest.fixture
+def admin(running: Running, people: dict[str, str]) -> httpx.Client:
+    return running.client(people["admin"])
+
+
+@pytest.fixture
+def made(admin: httpx.Client) -> Iterator[dict[str, str]]:
+    """A user of this test's own."""
+    name = f"Пётр {uuid4().hex[:8]}"
+    body = {"name": name, "email": f"{uuid4().hex}@test.example", "role": "analyst", "password": PASSWORD}
+    answer = admin.post("/api/users", json=body)
+    assert answer.status_code == 201, answer.text
+    yield answer.json()
+    admin.delete(f"/api/users/{answer.json()['id']}")
+
+
+def test_a_created_user_logs_in(running: Running, made: dict[str, str]) -> None:
+    assert set(made) == {"id", "name", "email", "role", "created_at", "updated_at", "is_active"}
+    me = running.client(made["email"]).get("/api/auth/me").json()
+    assert me == {name: value for name, value in made.items() if name != "is_active"}
+
+
+def test_users_are_listed_by_name_and_found(admin: httpx.Client, made: dict[str, str]) -> None:
+    page = admin.get("/api/users", params={"search": made["name"].lower()[-8:]}).json()
+    assert page == {"users": [made], "total": 1, "has_next": False, "has_prev": False}
+    assert admin.get("/api/users", params={"search": made["name"], "role": "admin"}).json()["total"] == 0
+    everybody = admin.get("/api/users", params={"limit": 100}).json()["users"]
+    assert made in everybody
+    first = admin.get("/api/users", params={"limit": 1}).json()
+    assert (len(first["users"]), first["has_next"], first["has_prev"]) == (1, True, False)
+
+
+def test_changes_are_kept(running: Running, admin: httpx.Client, made: dict[str, str]) -> None:
+    email = f"new-{made['email']}"
+    change = {"name": "Пётр Новый", "email": email, "role": "manager", "password": "another long one"}
+    changed = admin.patch(f"/api/users/{made['id']}", json=change).json()
+    assert (changed["name"], changed["email"], changed["role"]) == ("Пётр Новый", email, "manager")
+    assert admin.get(f"/api/users/{made['id']}").json() == changed
+    assert running.client(email, "another long one").get("/api/auth/me").json()["role"] == "manager"
+
+
+@pytest.mark.parametrize("change", [{"is_active": False}, {"role": "manager"}, {"password": "another long one"}])
+def test_what_changes_the_right_to_be_there_ends_the_sessions(
+    running: Running, admin: httpx.Client, made: dict[str, str], change: dict[str, str | bool]
+) -> None:
+    theirs = running.client(made["email"])
+    assert theirs.get("/api/auth/me").status_code == 200
+    admin.patch(f"/api/users/{made['id']}", json=change).raise_for_status()
+    assert theirs.get("/api/auth/me").status_code == 401
+
+
+def test_who_is_deactivated_cannot_log_in_until_activated(
+    running: Running, admin: httpx.Client, made: dict[str, str]
+) -> None:
+    admin.patch(f"/api/users/{made['id']}", json={"is_active": False}).raise_for_status()
+    login = {"email": made["email"], "password": PASSWORD}
+    assert httpx.post(running.url + "/api/auth/login", json=login).status_code == 401
+    admin.patch(f"/api/users/{made['id']}", json={"is_active": True}).raise_for_status()
+    assert httpx.post(running.url + "/api/auth/login", json=login).status_code == 200
+
+
+def test_a_user_without_calls_can_be_removed(admin: httpx.Client, made: dict[str, str]) -> None:
+    assert admin.delete(f"/api/users/{made['id']}").status_code == 204
+    for answer in (admin.get(f"/api/users/{made['id']}"), admin.delete(f"/api/users/{made['id']}")):
+        assert (answer.status_code, answer.json()["code"]) == (404, "user_not_found")
+
+
+def test_a_user_with_calls_cannot_be_removed(admin: httpx.Client) -> None:
+    name = f"Мария {uuid4().hex[:8]}"
+    upload(admin, SAMPLES / "ru-wrong-number.wav", managerName=name).raise_for_status()
+    [manager] = admin.get("/api/users", params={"search": name}).json()["users"]
+    assert (manager["email"], manager["role"]) == ("", "manager")
+    answer = admin.delete(f"/api/users/{manager['id']}")
+    assert (answer.status_code, answer.json()["code"]) == (409, "user_has_calls")
+
+
+def test_a_manager_known_by_name_gets_a_login_and_keeps_the_calls(running: Running, admin: httpx.Client) -> None:
+    name = f"Олег {uuid4().hex[:8]}"
+    call_id = upload(admin, SAMPLES / "ru-wrong-number.wav", managerName=name).json()["id"]
+    body = {"name": name, "email": f"{uuid4().hex}@test.example", "role": "manager", "password": PASSWORD}
+    created = admin.post("/api/users", json=body).json()
+    assert running.client(created["email"]).get(f"/api/calls/{call_id}").json()["managerId"] == created["id"]
+
+
+def test_there_is_always_an_admin(admin: httpx.Client) -> None:
+    me = admin.get("/api/auth/me").json()["id"]
+    for answer in (
+        admin.patch(f"/api/users/{me}", json={"role": "analyst"}),
+        admin.patch(f"/api/users/{me}", json={"is_active": False}),
+        admin.delete(f"/api/users/{me}"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (409, "last_admin")
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code"),
+    [
+        ({"email": "nobody"}, 422, "validation_failed"),
+        ({"role": "owner"}, 422, "validation_failed"),
+        ({"name": "  "}, 422, "validation_failed"),
+        ({"password": "short"}, 422, "password_too_short"),
+        ({"password": "password123"}, 422, "password_too_common"),
+        ({"is_admin": True}, 422, "validation_failed"),
+    ],
+)
+def test_bad_input_is_refused(
+    admin: httpx.Client, made: dict[str, str], change: dict[str, str], status: int, code: str
+) -> None:
+    body = {"name": "X", "email": "x@test.example", "role": "analyst", "password": PASSWORD, **change}
+    for answer in (admin.post("/api/users", json=body), admin.patch(f"/api/users/{made['id']}", json=change)):
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_an_email_belongs_to_one_user(admin: httpx.Client, made: dict[str, str], people: dict[str, str]) -> None:
+    taken = people["anna"].upper()
+    body = {"name": "X", "email": taken, "role": "analyst", "password": PASSWORD}
+    for answer in (admin.post("/api/users", json=body), admin.patch(f"/api/users/{made['id']}", json={"email": taken})):
+        assert (answer.status_code, answer.json()["code"]) == (409, "email_taken")
+
+
+def picture(form: str, size: tuple[int, int] = (640, 480)) -> bytes:
+    target = io.BytesIO()
+    Image.new("RGB", size, "orange").save(target, form)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+def test_an_avatar_is_shown_by_its_link(running: Running, made: dict[str, str], form: str) -> None:
+    mine = running.client(made["email"])
+    answer = mine.put(f"/api/users/{made['id']}/avatar", files={"image": ("me", picture(form))})
+    assert answer.status_code == 200, answer.text
+    link = mine.get("/api/auth/me").json()["avatar"]
+    shown = httpx.get(link)
+    assert (shown.status_code, shown.headers["Content-Type"]) == (200, "image/webp")
+    assert Image.open(io.BytesIO(shown.content)).size == (256, 256)
+    assert httpx.get(link.replace("signature=", "signature=0")).status_code == 403
+
+
+def test_a_replaced_avatar_leaves_nothing_behind(admin: httpx.Client, made: dict[str, str]) -> None:
+    address = f"/api/users/{made['id']}/avatar"
+    first = admin.put(address, files={"image": ("a", picture("PNG"))}).json()["avatar"]
+    key = first.split("?")[0].split("/api/")[1]
+    second = admin.put(address, files={"image": ("b", picture("JPEG"))}).json()["avatar"]
+    assert httpx.get(first).status_code == 404
+    assert httpx.get(second).status_code == 200
+    assert "avatar" not in admin.delete(address).json()
+
+    def gone() -> bool:
+        try:
+            objects.stream(key, 0, 0)
+        except objects.ObjectMissing:
+            return True
+        return False
+
+    wait_until(gone, 20, "the old picture to vanish from the store")
+    with db.unit_of_work() as session:
+        assert session.scalar(select(ObjectDeletion).where(ObjectDeletion.key == key)) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "code"),
+    [
+        (b"not a picture", 415, "unsupported_image"),
+        (picture("PNG")[:200], 415, "unsupported_image"),
+        (picture("GIF"), 415, "unsupported_image"),
+        (b"", 415, "unsupported_image"),
+        (picture("PNG", (9000, 9000)), 413, "image_too_large"),
+        (b"\x89PNG" + bytes(2 * 2**20), 413, "upload_too_large"),
+        (bytes(4 * 2**20), 413, "upload_too_large"),
+    ],
+)
+def test_what_is_no_picture_is_refused(
+    admin: httpx.Client, made: dict[str, str], content: bytes, status: int, code: str
+) -> None:
+    answer = admin.put(f"/api/users/{made['id']}/avatar", files={"image": ("x.png", content)})
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert "avatar" not in admin.get(f"/api/users/{made['id']}").json()
