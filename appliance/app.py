@@ -16,7 +16,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance import __version__, logs
-from appliance.api import auth, calls, dashboard, errors, health, recordings, search, stream, users
+from appliance.api import auth, calls, dashboard, downloads, errors, health, recordings, search, stream, users
 from appliance.api.limits import BodyLimit
 from appliance.config import settings
 from appliance.services import avatars
@@ -81,7 +81,7 @@ def build() -> FastAPI:
     app = FastAPIOffline(
         title="Call Analytics AI", version=__version__, description=DESCRIPTION, lifespan=lifespan, redoc_url=None
     )
-    for part in (auth, users, calls, search, dashboard, recordings, health, stream):
+    for part in (auth, users, calls, search, dashboard, recordings, downloads, health, stream):
         app.include_router(part.router)
     errors.install(app)
     app.add_middleware(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Form, Header, Query, Response, UploadFile
-from pydantic import Field
+from fastapi import APIRouter, Form, Header, Query, Response, UploadFile
 
 from appliance.api.deps import BaseUrl, Language, ViewerDep
 from appliance.api.schemas import (
@@ -16,22 +15,23 @@ from appliance.api.schemas import (
     BatchDeleteIn,
     BatchDeleteOut,
     CallBrief,
+    CallListQuery,
     CallOut,
     CallPage,
     CorrectionIn,
+    ExportIn,
+    ExportOut,
     Message,
     UploadOut,
 )
 from appliance.models.calls import CallType
-from appliance.services import calls, failures
-from appliance.store.call_filters import CallFilter, Sort
+from appliance.services import calls, exports, failures
 
 router = APIRouter(prefix="/api/calls", tags=["calls"])
 
 DELETED = {"ru": "Звонок успешно удален", "en": "The call was deleted"}
 DELETED_MANY = {"ru": "Звонки успешно удалены", "en": "The calls were deleted"}
 RESTARTED = {"ru": "Обработка звонка начата заново", "en": "Processing has begun anew"}
-Day = Annotated[date, Field(description="YYYY-MM-DD")]
 RECEIVED = {"ru": "Файл успешно загружен, начата обработка", "en": "The file was uploaded, processing has begun"}
 
 
@@ -70,46 +70,23 @@ def upload(
     return UploadOut(id=call_id, message=RECEIVED[language])
 
 
-def call_filter(
-    search: Annotated[str, Query(max_length=200, description="Number, client or manager")] = "",
-    status: Literal["all", "completed", "missed", "in-progress"] = "all",
-    type: Literal["all", "incoming", "outgoing"] = "all",  # noqa: A002 - the contract's name
-    sentiment: Literal["all", "positive", "negative", "neutral"] = "all",
-    manager: Annotated[str, Query(max_length=200, description="A manager's name, or all")] = "all",
-    dateFrom: Annotated[Day | None, Query(description="First day, in the site's time zone")] = None,  # noqa: N803
-    dateTo: Annotated[Day | None, Query(description="Last day, inclusive")] = None,  # noqa: N803
-    transcript: Annotated[str, Query(max_length=300, description="Words of the transcript")] = "",
-) -> CallFilter:
-    """The list's filters from the query."""
-    return CallFilter(
-        search=search,
-        status=None if status == "all" else status,
-        type=None if type == "all" else type,
-        sentiment=None if sentiment == "all" else sentiment,
-        manager="" if manager == "all" else manager,
-        date_from=dateFrom,
-        date_to=dateTo,
-        transcript=transcript,
-    )
-
-
 @router.get("", response_model_exclude_none=True)
-def browse(
-    viewer: ViewerDep,
-    base_url: BaseUrl,
-    wanted: Annotated[CallFilter, Depends(call_filter)],
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
-    sort: Sort = "date_desc",
-) -> CallPage:
+def browse(viewer: ViewerDep, base_url: BaseUrl, wanted: Annotated[CallListQuery, Query()]) -> CallPage:
     """A page of the calls that the viewer may see."""
-    found, total = calls.browse(viewer, wanted, sort, limit, offset)
+    found, total = calls.browse(viewer, wanted.chosen(), wanted.sort, wanted.limit, wanted.offset)
     return CallPage(
         calls=[CallBrief.brief(call, base_url) for call in found],
         total=total,
-        has_next=offset + len(found) < total,
-        has_prev=offset > 0,
+        has_next=wanted.offset + len(found) < total,
+        has_prev=wanted.offset > 0,
     )
+
+
+@router.post("/export")
+def export(viewer: ViewerDep, base_url: BaseUrl, language: Language, body: ExportIn) -> ExportOut:
+    """Write calls, chosen by ids, by the list's filters or by both, into a csv or xlsx file to download."""
+    made = exports.make(viewer, body.format, body.filters.chosen(body.calls), language)
+    return ExportOut(download_url=base_url + made.link, expires_at=made.expires_at)
 
 
 @router.post("/batch-delete")

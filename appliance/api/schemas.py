@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from appliance.models.analyses import ProcessingStatus, Sentiment
 from appliance.models.calls import CallStatus, CallType
 from appliance.models.users import Role
 from appliance.services import links, phones
+from appliance.store.call_filters import CallFilter, Sort
 
 
 def _iso(moment: datetime) -> str:
@@ -317,3 +319,53 @@ class CorrectionIn(BaseModel):
     clientName: str | None = Field(None, max_length=200)
     type: CallType | None = None
     managerName: str | None = Field(None, min_length=1, max_length=200)
+
+
+class CallFilters(BaseModel):
+    """Which calls; together with what is left out, all."""
+
+    search: str = Field("", max_length=200, description="Number, client or manager")
+    status: Literal["all", "completed", "missed", "in-progress"] = "all"
+    type: Literal["all", "incoming", "outgoing"] = "all"
+    sentiment: Literal["all", "positive", "negative", "neutral"] = "all"
+    manager: str = Field("all", max_length=200, description="A manager's name, or all")
+    dateFrom: date | None = Field(None, description="First day, YYYY-MM-DD in the site's time zone")
+    dateTo: date | None = Field(None, description="Last day, inclusive")
+    transcript: str = Field("", max_length=300, description="Words of the transcript")
+
+    def chosen(self, ids: Sequence[UUID] | None = None) -> CallFilter:
+        """As queries know it."""
+        return CallFilter(
+            search=self.search,
+            status=None if self.status == "all" else self.status,
+            type=None if self.type == "all" else self.type,
+            sentiment=None if self.sentiment == "all" else self.sentiment,
+            manager="" if self.manager == "all" else self.manager,
+            date_from=self.dateFrom,
+            date_to=self.dateTo,
+            transcript=self.transcript,
+            ids=ids,
+        )
+
+
+class CallListQuery(CallFilters):
+    limit: int = Field(20, ge=1, le=100)
+    offset: int = Field(0, ge=0, le=10_000_000)
+    sort: Sort = "date_desc"
+
+
+class ExportFilters(CallFilters):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ExportIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal["csv", "xlsx"]
+    calls: list[UUID] | None = Field(None, max_length=10_000, description="These calls only; all where it is left out")
+    filters: ExportFilters = Field(default_factory=ExportFilters)
+
+
+class ExportOut(Shape):
+    download_url: str = Field(description="Needs no token; works until it expires")
+    expires_at: Moment

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import Field
 
-from appliance.api.calls import call_filter
 from appliance.api.deps import BaseUrl, ViewerDep
-from appliance.api.schemas import CallBrief, Shape
+from appliance.api.schemas import CallBrief, CallFilters, Shape
 from appliance.services import search
-from appliance.store.call_filters import CallFilter
 
 router = APIRouter(prefix="/api/search", tags=["calls"])
 
@@ -37,20 +35,19 @@ class SearchPage(Shape):
     has_prev: bool
 
 
+class SearchQuery(CallFilters):
+    q: str = Field(
+        min_length=1, max_length=300, description='Words, "phrases", -without, begin*; any form of a word is found'
+    )
+    speaker: Literal["A", "B"] | None = Field(None, description="Only what this side said")
+    limit: int = Field(20, ge=1, le=100)
+    offset: int = Field(0, ge=0, le=1_000_000)
+
+
 @router.get("", response_model_exclude_none=True)
-def find(
-    viewer: ViewerDep,
-    base_url: BaseUrl,
-    q: Annotated[
-        str, Query(min_length=1, max_length=300, description='Words, "phrases", -without, begin*; any form of a word')
-    ],
-    wanted: Annotated[CallFilter, Depends(call_filter)],
-    speaker: Annotated[Literal["A", "B"] | None, Query(description="Only what this side said")] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
-) -> SearchPage:
+def find(viewer: ViewerDep, base_url: BaseUrl, wanted: Annotated[SearchQuery, Query()]) -> SearchPage:
     """Calls whose transcript matches, newest first, with the segments that do."""
-    found, total = search.find(viewer, q, speaker, wanted, limit, offset)
+    found, total = search.find(viewer, wanted.q, wanted.speaker, wanted.chosen(), wanted.limit, wanted.offset)
     return SearchPage(
         results=[
             FoundCall(
@@ -69,6 +66,6 @@ def find(
             for each in found
         ],
         total=total,
-        has_next=offset + len(found) < total,
-        has_prev=offset > 0,
+        has_next=wanted.offset + len(found) < total,
+        has_prev=wanted.offset > 0,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
+from datetime import datetime
 
 from appliance.config import settings
 from appliance.services.failures import LinkInvalid
@@ -13,9 +14,12 @@ STEP_S = 300
 """Expiry times are rounded up to this, so that the same link is answered for a while and a player may cache it."""
 
 
-def sign(path: str) -> str:
+def sign(path: str, expires_at: datetime | None = None) -> str:
     """The path with an expiry and a signature."""
-    expires = (int(time.time()) + settings().link_expires_in) // STEP_S * STEP_S + STEP_S
+    if expires_at is None:
+        expires = (int(time.time()) + settings().link_expires_in) // STEP_S * STEP_S + STEP_S
+    else:
+        expires = int(expires_at.timestamp())
     return f"{path}?expires={expires}&signature={_signature(path, expires)}"
 
 

@@ -56,7 +56,7 @@ def conditions(viewer: Viewer, wanted: CallFilter, zone: str) -> list[ColumnElem
         found.append(Call.type == wanted.type)
     if wanted.sentiment:
         analysed = and_(AiAnalysis.sentiment == wanted.sentiment, AiAnalysis.processing_status == "completed")
-        found.append(select(AiAnalysis.id).where(AiAnalysis.call_id == Call.id, analysed).exists())
+        found.append(select(AiAnalysis.id).where(AiAnalysis.call_id == Call.id, analysed).correlate(Call).exists())
     if wanted.manager:
         found.append(Call.manager_id.in_(select(User.id).where(func.lower(User.name) == wanted.manager.lower())))
     if wanted.date_from:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Row, and_, delete, func, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from appliance.models import Call
+from appliance.models import AiAnalysis, Call, User
 from appliance.store import deletions
-from appliance.store.call_filters import CallFilter, Sort, conditions, ordered
+from appliance.store.call_filters import ORDERS, CallFilter, Sort, conditions, ordered
 from appliance.store.visibility import Viewer, visible_to
+
+EXPORT_PORTION = 2000
+"""Rows that an export holds in memory."""
 
 
 def detail(session: Session, viewer: Viewer, call_id: UUID) -> Call | None:
@@ -45,6 +49,24 @@ def page(
     total = session.scalar(select(func.count()).select_from(Call).where(*where)) or 0
     query = select(Call).where(*where).options(joinedload(Call.manager), joinedload(Call.analysis))
     return session.scalars(ordered(query, sort).limit(limit).offset(offset)).all(), total
+
+
+def exported(session: Session, viewer: Viewer, wanted: CallFilter, zone: str) -> Iterator[Row[Any]]:
+    """Every call that a filter lets through, newest first, as rows read in portions while they are asked for."""
+    analysed = and_(AiAnalysis.call_id == Call.id, AiAnalysis.processing_status == "completed")
+    query = (
+        select(
+            *(Call.id, Call.date, Call.type, Call.status, Call.client_name, Call.phone, Call.duration_ms),
+            User.name.label("manager_name"),
+            *(AiAnalysis.sentiment, AiAnalysis.sentiment_score, AiAnalysis.topics, AiAnalysis.intents),
+            *(AiAnalysis.summary, AiAnalysis.action_items, AiAnalysis.language),
+        )
+        .join(User, Call.manager_id == User.id)
+        .outerjoin(AiAnalysis, analysed)
+        .where(*conditions(viewer, wanted, zone))
+        .order_by(*ORDERS["date_desc"])
+    )
+    return iter(session.execute(query, execution_options={"yield_per": EXPORT_PORTION}))
 
 
 def visible_ids(session: Session, viewer: Viewer, ids: Sequence[UUID]) -> Sequence[UUID]:
