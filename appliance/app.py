@@ -15,8 +15,20 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from appliance import __version__, logs
-from appliance.api import auth, calls, dashboard, downloads, errors, health, recordings, search, stream, users
+from appliance import __version__, logs, metrics
+from appliance.api import (
+    auth,
+    calls,
+    dashboard,
+    downloads,
+    errors,
+    health,
+    monitoring,
+    recordings,
+    search,
+    stream,
+    users,
+)
 from appliance.api.limits import BodyLimit
 from appliance.config import settings
 from appliance.services import avatars
@@ -27,6 +39,10 @@ DESCRIPTION = """Calls of a car dealership: recordings in, transcripts by speake
 
 Log in at `/api/auth/login`, then press *Authorize* and paste the token. Errors are `application/problem+json` with a
 stable `code`; their `detail` is Russian, or English by `Accept-Language: en`."""
+
+
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+"""Others are a caller's invention, and would each become a time series."""
 
 
 class RequestLog:
@@ -53,12 +69,16 @@ class RequestLog:
             try:
                 await self.app(scope, receive, watched)
             finally:
+                elapsed_s, route = time.monotonic() - began, getattr(scope.get("route"), "path", None)
+                method = scope["method"] if scope["method"] in METHODS else "other"
+                metrics.REQUESTS.labels(method, route or "unknown", str(status)).inc()
+                metrics.REQUEST_TIME.labels(route or "unknown").observe(elapsed_s)
                 log.info(
                     "request",
-                    method=scope["method"],
-                    route=getattr(scope.get("route"), "path", None),
+                    method=method,
+                    route=route,
                     status=status,
-                    ms=round((time.monotonic() - began) * 1000, 1),
+                    ms=round(elapsed_s * 1000, 1),
                     user_id=scope["state"].get("user_id"),
                 )
 
@@ -81,7 +101,7 @@ def build() -> FastAPI:
     app = FastAPIOffline(
         title="Call Analytics AI", version=__version__, description=DESCRIPTION, lifespan=lifespan, redoc_url=None
     )
-    for part in (auth, users, calls, search, dashboard, recordings, downloads, health, stream):
+    for part in (auth, users, calls, search, dashboard, recordings, downloads, health, monitoring, stream):
         app.include_router(part.router)
     errors.install(app)
     app.add_middleware(

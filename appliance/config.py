@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -70,6 +71,8 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr = Field(SecretStr(""), description="Key of OpenAI, for the profile openai.")
     openai_model: str = Field("gpt-4o", description="Model of the profile openai.")
     openai_base_url: str = Field("https://api.openai.com/v1", description="Endpoint of the profile openai.")
+    openai_price_input: float = Field(2.5, ge=0, description="US dollars per million tokens sent to OpenAI.")
+    openai_price_output: float = Field(10, ge=0, description="US dollars per million tokens received from OpenAI.")
     llm_timeout_s: float = Field(120, gt=0, description="Deadline of one request to a language model, in seconds.")
     analysis_workers: int = Field(8, gt=0, description="Calls that one analysis worker works on at a time.")
 
@@ -81,13 +84,23 @@ class Settings(BaseSettings):
     worker_deaths: int = Field(3, gt=0, description="Workers that may die in a stage before its call is failed.")
     housekeeping_interval_s: float = Field(5, gt=0, description="Pause between two rounds of housekeeping.")
     link_expires_in: int = Field(3600, gt=0, description="Life of signed recording links in seconds.")
+    metrics_allow: CommaSeparated = Field(
+        ("127.0.0.0/8", "::1"), description="Networks that may read /metrics, separated by commas."
+    )
     demo: bool = Field(False, description="A demonstration: lets the demo users have the password everybody knows.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
-    @field_validator("cors_origins", "transcribe_languages", mode="before")
+    @field_validator("cors_origins", "transcribe_languages", "metrics_allow", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("metrics_allow")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network, strict=False)
+        return value
 
     @field_validator("jwt_secret")
     @classmethod

@@ -7,6 +7,7 @@ import json
 import os
 import pwd
 import secrets
+import shutil
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,10 @@ class Site:
 
     def make_folders(self) -> None:
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        for folder in (self.logs, self.run_dir, self.data_dir / "spool", self.data_dir / "scratch"):
+        # What processes counted is of no use to those that come after a stop.
+        shutil.rmtree(self.data_dir / "metrics", ignore_errors=True)
+        inner = (self.data_dir / name for name in ("spool", "scratch", "metrics"))
+        for folder in (self.logs, self.run_dir, *inner):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
 

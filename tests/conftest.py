@@ -83,6 +83,7 @@ class Running:
         for name in names:
             command = [str(Path(sys.prefix) / "bin" / "appliance"), *(["api"] if name == "api" else ["worker", name])]
             environment = {**os.environ, "PORT": str(self.port), "HOST": "127.0.0.1", **self.environment}
+            environment["PROMETHEUS_MULTIPROC_DIR"] = str(self.site.data_dir / "metrics")
             environment[supervisor.MARK] = str(self.site.data_dir)
             with (self.site.logs / f"test-{name}.log").open("ab") as log:
                 self.processes[name] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)

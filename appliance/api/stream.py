@@ -19,7 +19,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
-from appliance import logs
+from appliance import logs, metrics
 from appliance.api.schemas import CallBrief
 from appliance.config import settings
 from appliance.services import failures, sessions
@@ -195,6 +195,7 @@ async def follow_calls(websocket: WebSocket) -> None:
     stream: Stream = websocket.app.state.stream
     client = Client(viewer, str(websocket.base_url))
     stream.clients.add(client)
+    metrics.WEBSOCKET_CLIENTS.inc()
     log.info("websocket_opened", user_id=str(viewer.id))
     try:
         async with _reader(websocket) as gone:
@@ -203,6 +204,7 @@ async def follow_calls(websocket: WebSocket) -> None:
         pass  # the client went away while we were writing
     finally:
         stream.clients.discard(client)
+        metrics.WEBSOCKET_CLIENTS.dec()
         code, reason = client.closing or (1000, "client gone")
         log.info("websocket_closed", user_id=str(viewer.id), code=code, reason=reason)
 

@@ -18,9 +18,11 @@ def api() -> None:
     """Run the HTTP process."""
     import uvicorn
 
+    from appliance import metrics
     from appliance.app import build
 
     logs.configure(settings().log_level, "api")
+    metrics.forget_the_dead()
     uvicorn.run(
         build(),
         host=settings().host,

@@ -9,10 +9,14 @@ from pydantic import TypeAdapter
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from appliance import logs, metrics
 from appliance.engines.language import AnalysisRecord, Conversation, Utterance
+from appliance.errors import ApplianceError, EngineError
 from appliance.models import AiAnalysis
 from appliance.pipeline.diarize import SPEAKER_SEGMENTS
 from appliance.pipeline.stage import Queue, StageContext
+
+log = logs.get(__name__)
 
 RECORD = TypeAdapter(AnalysisRecord)
 
@@ -39,8 +43,29 @@ class Analyse:
 
     def run(self, context: StageContext) -> dict[str, Any]:
         began = time.monotonic()
-        record = context.equipment.analyst.analyse(conversation_of(context))
+        profile = context.equipment.profile
+        try:
+            record = context.equipment.analyst.analyse(conversation_of(context))
+        except (EngineError, ApplianceError) as error:
+            metrics.LLM_ERRORS.labels(profile.name, error.code).inc()
+            raise
         elapsed_ms = round((time.monotonic() - began) * 1000)
+        metrics.LLM_SECONDS.labels(profile.name).observe(elapsed_ms / 1000)
+        metrics.LLM_TOKENS.labels(profile.name, "prompt").inc(record.prompt_tokens)
+        metrics.LLM_TOKENS.labels(profile.name, "completion").inc(record.completion_tokens)
+        metrics.LLM_COST.labels(profile.name).inc(profile.cost(record.prompt_tokens, record.completion_tokens))
+        log.info(
+            "call_analysed",
+            provider=record.provider,
+            model=record.model,
+            sentiment=record.analysis.sentiment,
+            sentiment_score=record.analysis.sentiment_score,
+            language=record.analysis.language,
+            topics=len(record.analysis.topics),
+            action_items=len(record.analysis.action_items),
+            tokens=record.prompt_tokens + record.completion_tokens,
+            ms=elapsed_ms,
+        )
         return {"record": RECORD.dump_python(record, mode="json"), "elapsed_ms": elapsed_ms}
 
     def record(self, session: Session, context: StageContext, output: dict[str, Any]) -> None:

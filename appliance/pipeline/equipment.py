@@ -10,7 +10,7 @@ from typing import TypeVar
 from appliance.config import Settings
 from appliance.engines.diarization import Diarizer
 from appliance.engines.language import Analyst
-from appliance.engines.language.profiles import Profile
+from appliance.engines.language.profiles import Profile, profile_named
 from appliance.engines.speech import SpeechEngine
 
 DEMO_WEIGHTS = Path(__file__).parent.parent.parent / "weights" / "demo"
@@ -39,6 +39,8 @@ def profiles(settings: Settings) -> dict[str, Profile]:
             settings.openai_model,
             context_tokens=128_000,
             timeout_s=settings.llm_timeout_s,
+            price_input=settings.openai_price_input,
+            price_output=settings.openai_price_output,
         ),
     }
 
@@ -87,6 +89,11 @@ class Equipment:
     def analyst(self) -> Analyst:
         """The analyst that LLM_PROVIDER names. Raises EngineError."""
         return self._open_once("analyst", self._analyst)
+
+    @property
+    def profile(self) -> Profile:
+        """What LLM_PROVIDER names. Raises UnknownProvider."""
+        return profile_named(profiles(self.settings), self.settings.llm_provider)
 
     def _analyst(self) -> Analyst:
         from appliance.engines.language.profiles import open_analyst

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import select
 
-from appliance import logs
+from appliance import logs, metrics
 from appliance.errors import ApplianceError, EngineError, StageError
 from appliance.models import Call, Pipeline, User
 from appliance.pipeline import plan
@@ -113,6 +113,7 @@ def _run_and_record(stage: Stage, context: StageContext, owner: str, check: Call
             raise LeaseLost
         stage.record(session, context, output)
         events.tell_progress(session, context.call_id, stage.name, 1.0)
+    metrics.STAGE_SECONDS.labels(stage.name).observe(elapsed_ms / 1000)
     log.info("stage_completed", ms=elapsed_ms)
     return True
 
@@ -187,4 +188,5 @@ def _record_failure(stage: Stage, call_id: UUID, owner: str, failure: Failure, e
             pipelines.postpone(session, call_id, owner, failure.code, failure.message, delay_s)
         else:
             pipelines.fail(session, call_id, failure.code, failure.message, owner=owner)
+    metrics.STAGE_FAILURES.labels(stage.name, failure.code, str(again).lower()).inc()
     log.warning("stage_failed", code=failure.code, retried=again, attempt=attempts + 1, of=stage.name)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from appliance import metrics
 from appliance.engines import audio
-from appliance.engines.speech import Transcription
+from appliance.engines.speech import SAMPLE_RATE, Transcription
 from appliance.errors import EngineError, StageError
 from appliance.models import Call
 from appliance.pipeline.decode import decoded_file
@@ -27,6 +29,16 @@ def main_language(transcriptions: list[Transcription]) -> str:
     return max(words, key=lambda language: words[language], default="und")
 
 
+def _count(heard: list[Transcription], audio_s: float, elapsed_s: float) -> None:
+    metrics.AUDIO_SECONDS.inc(audio_s)
+    metrics.REAL_TIME_FACTOR.observe(elapsed_s / max(audio_s, 1e-3))
+    segments = [segment for transcription in heard for segment in transcription.segments]
+    for segment in segments:
+        metrics.WORDS.labels(segment.language).inc(len(segment.words))
+    if segments:
+        metrics.CONFIDENCE.observe(sum(segment.confidence for segment in segments) / len(segments))
+
+
 class Transcribe:
     """Output: `engine`, `weights`, `language`, and `channels`: a Transcription each, left before right."""
 
@@ -41,9 +53,10 @@ class Transcribe:
             # The operator can mend this: the call waits for it as long as attempts last.
             raise StageError(error.code, str(error), retryable=True) from None
         count = shape["channels"]
-        heard = []
+        heard, heard_samples, began = [], 0, time.monotonic()
         for n in range(count):
             samples = audio.samples_of(decoded, shape["of"], n if count == 2 else shape["channel"])
+            heard_samples += len(samples)
             heard.append(
                 engine.transcribe(
                     samples,
@@ -51,6 +64,7 @@ class Transcribe:
                     on_progress=lambda share, done=n: context.on_progress((done + share) / count),  # type: ignore[misc]
                 )
             )
+        _count(heard, heard_samples / SAMPLE_RATE, time.monotonic() - began)
         return {
             "engine": engine.name,
             "weights": engine.weights,

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import case, select, update
 from sqlalchemy.exc import IntegrityError
 
-from appliance import logs
+from appliance import logs, metrics
 from appliance.config import Settings, settings
 from appliance.engines import audio
 from appliance.models import AiAnalysis, Call, Pipeline, Segment
@@ -78,6 +78,7 @@ def receive(viewer: Viewer, upload: Upload) -> UUID:
             deletions.mark(session, [key])
         return known
     queue.ring(call_id, "speech")
+    metrics.UPLOAD_BYTES.inc(size)
     log.info("call_received", call_id=str(call_id), bytes=size, seconds=facts.duration_ms / 1000, codec=facts.codec)
     return call_id
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, or_, select, text, update
+from sqlalchemy import Float, Row, delete, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from appliance.models import AiAnalysis, Call, Pipeline, StageOutput
@@ -31,6 +31,17 @@ def claim(session: Session, call_id: UUID, stages: Sequence[str], owner: str, le
         .values(state="running", lease_owner=owner, lease_until=func.now() + seconds(lease_s))
         .returning(Pipeline.stage)
     )
+
+
+def waiting_by_stage(session: Session) -> Sequence[Row[Any]]:
+    """Rows of `stage`, `calls` that wait there, and `age_s` of the one that waits longest."""
+    age = func.extract("epoch", func.now() - func.min(Pipeline.not_before))
+    query = (
+        select(Pipeline.stage, func.count().label("calls"), func.greatest(age, 0).cast(Float).label("age_s"))
+        .where(Pipeline.state == "waiting")
+        .group_by(Pipeline.stage)
+    )
+    return session.execute(query).all()
 
 
 def renew(session: Session, call_id: UUID, owner: str, lease_s: float) -> bool:

@@ -21,6 +21,12 @@ class Profile:
     model: str = ""
     context_tokens: int = 32_768
     timeout_s: float = 120
+    price_input: float = 0
+    price_output: float = 0
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """US dollars, by the profile's prices per million tokens."""
+        return (prompt_tokens * self.price_input + completion_tokens * self.price_output) / 1e6
 
 
 class UnknownProvider(ApplianceError):
@@ -41,11 +47,16 @@ class CloudRefused(ApplianceError):
     en = "The profile {name} sends data out of the building; DATA_RESIDENCY=local-only forbids it"
 
 
+def profile_named(profiles: Mapping[str, Profile], name: str) -> Profile:
+    """The profile of a name. Raises UnknownProvider."""
+    if name not in profiles:
+        raise UnknownProvider(name=name)
+    return profiles[name]
+
+
 def open_analyst(profiles: Mapping[str, Profile], name: str, data_residency: str) -> Analyst:
     """The analyst of a profile. Raises UnknownProvider, and CloudRefused where residency forbids the profile."""
-    profile = profiles.get(name)
-    if profile is None:
-        raise UnknownProvider(name=name)
+    profile = profile_named(profiles, name)
     if profile.residency == "cloud" and data_residency != "cloud-allowed":
         raise CloudRefused(name=name)
     if profile.name == "builtin":
