@@ -20,6 +20,7 @@ from appliance.api import (
     auth,
     calls,
     dashboard,
+    documentation,
     downloads,
     errors,
     health,
@@ -104,6 +105,7 @@ def build() -> FastAPI:
     for part in (auth, users, calls, search, dashboard, recordings, downloads, health, monitoring, stream):
         app.include_router(part.router)
     errors.install(app)
+    documentation.install(app)
     app.add_middleware(
         BodyLimit,
         uploads=(

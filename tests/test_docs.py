@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
+import openapi_spec_validator
 import pytest
 import typer
+from jsonschema import Draft202012Validator, FormatChecker
 
+from appliance.api.documentation import examples
 from appliance.app import build
 from appliance.cli import app as cli
 from appliance.config import Settings, settings
@@ -110,3 +115,45 @@ def test_public_functions_of_engines_and_evaluation_say_what_they_do() -> None:
         if not ast.get_docstring(node)
     ]
     assert not silent
+
+
+@pytest.fixture(scope="module")
+def described() -> dict[str, Any]:
+    """The application's OpenAPI description."""
+    script = (
+        "import json, make_api; make_api.document(); import appliance.app as a; print(json.dumps(a.build().openapi()))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=DOCS, capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout))
+
+
+def test_the_openapi_description_is_valid(described: dict[str, Any]) -> None:
+    openapi_spec_validator.validate(described)
+
+
+def test_everything_json_has_an_example_that_fits(described: dict[str, Any]) -> None:
+    parts = []
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            contents = [operation.get("requestBody", {}), *operation["responses"].values()]
+            for content in contents:
+                parts += [(f"{method} {path}", kind, body) for kind, body in content.get("content", {}).items()]
+    kinds = {"application/json", "multipart/form-data", "application/problem+json"}
+    structured = [part for part in parts if part[1] in kinds]
+    assert len(structured) > 60
+    assert not [where for where, _, body in structured if "example" not in body]
+    for _, _, body in structured:
+        schema = {**body["schema"], "components": described["components"]}
+        Draft202012Validator(schema, format_checker=FormatChecker()).validate(body["example"])
+
+
+def test_no_example_is_of_an_endpoint_that_does_not_exist(described: dict[str, Any]) -> None:
+    known = {f"{method.upper()} {path}" for path, operations in described["paths"].items() for method in operations}
+    assert {name for name in examples() if " " in name} <= known
+
+
+def test_the_guides_examples_are_the_documented_ones(described: dict[str, Any]) -> None:
+    example = described["paths"]["/api/calls"]["get"]["responses"]["200"]["content"]["application/json"]["example"]
+    assert (example["total"], example["calls"][0]["clientName"]) == (248, "Михаил Козлов")
+    assert "422" not in described["paths"]["/api/calls"]["get"]["responses"]
+    assert "HTTPValidationError" not in json.dumps(described)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 
+from appliance.api.documentation import BINARY
 from appliance.services import exports
+from appliance.services.spreadsheets import MEDIA_TYPES
 
 router = APIRouter(prefix="/downloads", tags=["calls"])
 
 
-@router.get("/{name}", response_class=Response)
+FILE: dict[str, Any] = {"content": {kind.split(";")[0]: BINARY for kind in MEDIA_TYPES.values()}}
+
+
+@router.get("/{name}", response_class=Response, responses={200: FILE})
 def download(name: str, expires: int, signature: str) -> StreamingResponse:
     """An exported file."""
     file = exports.find(name, expires, signature)

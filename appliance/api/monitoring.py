@@ -10,7 +10,10 @@ from appliance.services import monitoring
 router = APIRouter(tags=["operation"])
 
 
-@router.get("/metrics", response_class=Response)
+TEXT = {"schema": {"type": "string"}}
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": TEXT}}})
 def metrics(request: Request) -> Response:
     """Numbers for Prometheus; only for the addresses of METRICS_ALLOW, by default this machine's own."""
     address = request.client.host if request.client else ""

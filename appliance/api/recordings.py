@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
 from fastapi.responses import StreamingResponse
 
+from appliance.api.documentation import BINARY
 from appliance.services import recordings
+from appliance.services.failures import RangeNotSatisfiable
 
 router = APIRouter(prefix="/api/recordings", tags=["calls"])
 
 RANGE = re.compile(r"^bytes=(\d{0,15})-(\d{0,15})$")
+
+SOUND: dict[str, Any] = {"content": dict.fromkeys(("audio/wav", "audio/mpeg", "audio/mp4"), BINARY)}
 
 
 def wanted(header: str | None, size: int) -> tuple[int, int] | None:
@@ -34,7 +38,7 @@ def wanted(header: str | None, size: int) -> tuple[int, int] | None:
 
 
 @router.head("/{name}", response_class=Response, include_in_schema=False)
-@router.get("/{name}", response_class=Response)
+@router.get("/{name}", response_class=Response, responses={200: SOUND, 206: {"description": "A part", **SOUND}})
 def play(
     name: str, expires: int, signature: str, range_header: Annotated[str | None, Header(alias="Range")] = None
 ) -> Response:
@@ -44,7 +48,7 @@ def play(
     try:
         part = wanted(range_header, recording.size)
     except ValueError:
-        return Response(status_code=416, headers={"Content-Range": f"bytes */{recording.size}"})
+        raise RangeNotSatisfiable(headers={"Content-Range": f"bytes */{recording.size}"}) from None
     start, end = part or (0, recording.size - 1)
     headers["Content-Length"] = str(end - start + 1)
     if part:

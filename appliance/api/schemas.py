@@ -103,8 +103,6 @@ class UserChangeIn(BaseModel):
 
 
 class LoginIn(BaseModel):
-    model_config = ConfigDict(json_schema_extra={"example": {"email": "admin@autogroup.ru", "password": "password123"}})
-
     email: str = Field(min_length=1, max_length=320)
     password: str = Field(min_length=1, max_length=1024)
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Response, UploadFile
 from fastapi.responses import StreamingResponse
 
 from appliance.api.deps import BaseUrl, ViewerDep
+from appliance.api.documentation import BINARY
 from appliance.api.schemas import AccountOut, UserChangeIn, UserIn, UserPage
 from appliance.models.users import Role
 from appliance.services import avatars, users
@@ -75,7 +76,7 @@ def delete_avatar(user_id: UUID, viewer: ViewerDep, base_url: BaseUrl) -> Accoun
     return AccountOut.of(avatars.remove(viewer, user_id), base_url)
 
 
-@router.get("/avatars/{name}", response_class=Response)
+@router.get("/avatars/{name}", response_class=Response, responses={200: {"content": {avatars.MEDIA_TYPE: BINARY}}})
 def show_avatar(name: str, expires: int, signature: str) -> StreamingResponse:
     """The picture that a user's `avatar` points at."""
     headers = {"Cache-Control": "private, max-age=3600"}

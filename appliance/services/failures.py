@@ -110,8 +110,8 @@ class LinkInvalid(ApplianceError):
     en = "The link is not valid or has expired"
 
 
-class IdempotencyConflict(ApplianceError):
-    code = "idempotency_conflict"
-    status = 409
-    ru = "Запрос с этим Idempotency-Key ещё выполняется"
-    en = "A request with this Idempotency-Key is still being carried out"
+class RangeNotSatisfiable(ApplianceError):
+    code = "range_not_satisfiable"
+    status = 416
+    ru = "В записи нет запрошенного отрезка"
+    en = "The recording has no such range"
