@@ -46,6 +46,13 @@ METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 """Others are a caller's invention, and would each become a time series."""
 
 
+ALWAYS_SENT = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),  # signed links are nobody else's business
+    (b"content-security-policy", b"frame-ancestors 'none'"),
+)
+
+
 class RequestLog:
     """One line per request: id, user, route, status, milliseconds. Never the query: it may hold a token or a number."""
 
@@ -63,7 +70,7 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                message["headers"] = [*message["headers"], *ALWAYS_SENT, (b"x-request-id", request_id.encode())]
             await send(message)
 
         with logs.bind(request_id=request_id):

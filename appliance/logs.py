@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 
 bind = structlog.contextvars.bound_contextvars
 """Context manager that adds fields (request_id, call_id, stage) to every event within."""
+
+
+_traced = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+
+
+def _where(exc_info: structlog.typing.ExcInfo) -> list[dict[str, Any]]:
+    """What was raised where. Not with which values and texts: they hold phone numbers, speech, rows and keys."""
+    return [{**stack, "exc_value": "", "exc_notes": []} for stack in _traced(exc_info)]
 
 
 def configure(level: str, process: str) -> None:
@@ -30,10 +39,7 @@ def configure(level: str, process: str) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                # Without the frames' local variables: they hold phone numbers, speech and keys.
-                structlog.processors.ExceptionRenderer(
-                    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-                ),
+                structlog.processors.ExceptionRenderer(_where),
                 structlog.processors.JSONRenderer(ensure_ascii=False),
             ],
         )

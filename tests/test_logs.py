@@ -15,7 +15,7 @@ log = logs.get("appliance.trial")
 
 def failing(client_phone):
     password = "hunter2"
-    raise ValueError("no good")
+    raise ValueError(f"no good number: {client_phone}")
 
 
 try:

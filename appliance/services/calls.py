@@ -211,11 +211,17 @@ def swap_speakers(viewer: Viewer, call_id: UUID) -> Call:
 
 
 def reprocess(viewer: Viewer, call_id: UUID) -> None:
-    """Send a call through the pipeline again, from its recording. Raises CallNotFound, CallBeingProcessed."""
+    """Send a call through the pipeline again, from its recording.
+
+    Raises CallNotFound, NoRecording, CallBeingProcessed.
+    """
     _changeable(viewer)
     with db.unit_of_work() as session:
-        if not calls.visible_ids(session, viewer, [call_id]):
+        call = session.scalar(select(Call).where(Call.id == call_id, visible_to(viewer)))
+        if call is None:
             raise failures.CallNotFound
+        if call.audio_key is None:
+            raise failures.NoRecording
         if not pipelines.restart(session, call_id, plan.FIRST):
             raise failures.CallBeingProcessed
     queue.ring(call_id, "speech")

@@ -103,6 +103,13 @@ class CallBeingProcessed(ApplianceError):
     en = "The call is still being processed"
 
 
+class NoRecording(ApplianceError):
+    code = "no_recording"
+    status = 409
+    ru = "У звонка нет записи"
+    en = "The call has no recording"
+
+
 class LinkInvalid(ApplianceError):
     code = "link_invalid"
     status = 403
