@@ -52,6 +52,14 @@ class Announcement:
     manager_id: UUID
     body: dict[str, Any]
 
+    def as_reached(self, base_url: str) -> dict[str, Any]:
+        """The body with whole links, by the address that a client reached us at."""
+        link = self.body["data"].get("call", {}).get("recordingUrl", "")
+        if not link.startswith("/"):
+            return self.body
+        call = {**self.body["data"]["call"], "recordingUrl": base_url + link}
+        return {**self.body, "data": {**self.body["data"], "call": call}}
+
 
 @dataclass(eq=False, slots=True)
 class Client:
@@ -193,7 +201,7 @@ async def follow_calls(websocket: WebSocket) -> None:
     resume = websocket.query_params.get("last_event_id", "")
     last_event_id = int(resume) if resume.isdigit() and len(resume) < 19 else None
     stream: Stream = websocket.app.state.stream
-    client = Client(viewer, str(websocket.base_url))
+    client = Client(viewer, str(websocket.base_url).replace("ws", "http", 1).rstrip("/"))
     stream.clients.add(client)
     metrics.WEBSOCKET_CLIENTS.inc()
     log.info("websocket_opened", user_id=str(viewer.id))
@@ -229,7 +237,8 @@ async def _replay(websocket: WebSocket, client: Client, last_event_id: int) -> i
         for announcement in batch:
             last_event_id = announcement.event_id or last_event_id
             if sees(client.viewer, announcement.manager_id):
-                await websocket.send_json({"id": announcement.event_id, **announcement.body})
+                body = announcement.as_reached(client.base_url)
+                await websocket.send_json({"id": announcement.event_id, **body})
     return last_event_id
 
 
@@ -277,4 +286,4 @@ async def _send(websocket: WebSocket, client: Client, last_event_id: int | None)
                 continue  # already replayed
             last_event_id = announcement.event_id
         number = {"id": announcement.event_id} if numbered and announcement.event_id else {}
-        await websocket.send_json({**number, **announcement.body})
+        await websocket.send_json({**number, **announcement.as_reached(client.base_url)})
