@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import typer
 
+from appliance import logs
 from appliance.cli import evaluate, process, serve, show, stack, users, weights
 from appliance.errors import ApplianceError, EngineError
 
@@ -24,6 +25,7 @@ for command in (serve.api, serve.migrate, process.process, stack.up, stack.down,
 
 def main() -> None:
     """Run a command; a failure that has a sentence is told in one, in the operator's language."""
+    logs.configure("warning", "cli")  # to stderr: stdout is the command's answer
     try:
         app()
     except ApplianceError as error:
