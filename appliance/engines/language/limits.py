@@ -8,6 +8,7 @@ from appliance.engines.language import Sentiment
 
 SUMMARY_WORDS = 120
 TOPICS = 5
+ITEM_WORDS = 30
 NEUTRAL_BELOW = 0.1
 """Scores closer to zero than this are neutral."""
 
@@ -22,6 +23,11 @@ def shorten(text: str, words: int = SUMMARY_WORDS) -> str:
             break
         kept.append(sentence)
     return " ".join(kept) if kept else " ".join(text.split()[:words])
+
+
+def shorten_item(text: str, words: int = ITEM_WORDS) -> str:
+    """One item on one line, at most so many words."""
+    return shorten(text, words).rstrip(".")
 
 
 def label_of(score: float) -> Sentiment:

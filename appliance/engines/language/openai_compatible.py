@@ -3,131 +3,226 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, Literal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
 
-import openai
-import yaml
 from openai.types.chat import ChatCompletion
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel
 
-from appliance.engines.language import Analysis, AnalysisRecord, Conversation
-from appliance.engines.language.limits import TOPICS, consistent_score, distinct, shorten
+from appliance.engines.language import Analysis, AnalysisRecord, Conversation, Utterance
+from appliance.engines.language.answer import (
+    Answer,
+    AnswerUnfit,
+    JoinedSummary,
+    analysis_of,
+    fitting,
+    parse,
+    schema_of,
+)
+from appliance.engines.language.endpoint import Endpoint, Question
+from appliance.engines.language.parts import merge, split
+from appliance.engines.language.prompts import prompts
+from appliance.engines.language.tokens import counter
+from appliance.engines.language.transport import Exchange, Gate, OpenGate
 from appliance.errors import EngineError
 
-PROMPTS = Path(__file__).parent.parent / "prompts" / "analysis.yaml"
-ACTION_ITEMS = 20
+ANSWER_TOKENS = 3000
+ANSWER_SHARE = 0.35
+"""An answer is given so many tokens, and no more than this share of a small context."""
+
+MARGIN = 64
+"""Tokens that chat templates add."""
+
+HALVINGS = 6
+"""How often the parts are halved where the endpoint says that a request was too long after all."""
+
+T = TypeVar("T")
 
 
-class Answer(BaseModel):
-    """What the model is asked for. The schema is strict; the limits that models miscount are enforced afterwards."""
+class Masked(Protocol):
+    """A conversation whose personal data is replaced, and the way back."""
 
-    model_config = ConfigDict(extra="forbid")
+    @property
+    def conversation(self) -> Conversation: ...
 
-    sentiment: Literal["positive", "negative", "neutral"]
-    sentiment_score: float = Field(ge=-1, le=1)
-    topics: list[str]
-    intents: list[str]
-    summary: str = Field(min_length=1)
-    action_items: list[str]
-    language: str = Field(pattern="^[a-z]{2}$")
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many were replaced, by kind."""
+        ...
+
+    def restored(self, value: Any) -> Any:
+        """A JSON value with the personal data put back into its strings."""
+        ...
 
 
-@lru_cache
-def prompts() -> dict[str, Any]:
-    """The prompt set."""
-    loaded: dict[str, Any] = yaml.safe_load(PROMPTS.read_text(encoding="utf-8"))
-    return loaded
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """On whose behalf requests are sent: for the audit."""
+
+    gate: Gate = field(default_factory=OpenGate)
+    call_id: UUID | None = None
+    purpose: str = "analysis"
+    pause: Callable[[float], None] = time.sleep
 
 
 class OpenAiCompatibleAnalyst:
-    """One profile's analyst. Keeps one client, which is safe to use from many threads."""
+    """One call's analyst over a profile's endpoint. See Analyst."""
 
-    def __init__(self, provider: str, base_url: str, api_key: str, model: str, timeout_s: float) -> None:
-        self.provider = provider
-        self.model = model
-        self._client = openai.OpenAI(base_url=base_url, api_key=api_key, timeout=timeout_s, max_retries=2)
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        mask: Callable[[Conversation], Masked] | None = None,
+        sending: Sending | None = None,
+    ) -> None:
+        self.provider = endpoint.profile.name
+        self.model = endpoint.profile.model
+        self._endpoint = endpoint
+        self._mask = mask
+        self._sending = sending or Sending()
+        self._completions: list[ChatCompletion] = []
+        self._masked: Masked | None = None
+        self._tokens = counter(endpoint.profile.tokenizer)
+        self._context_tokens = endpoint.profile.context_tokens
+        self._largest = 0
 
     def analyse(self, conversation: Conversation, *, topics: Sequence[str] = ()) -> AnalysisRecord:
-        """Ask, validate, and ask once more with the error where the answer does not fit the schema.
+        """Ask, validate, and ask once more with the error where the answer does not fit.
 
-        Raises EngineError: llm_unavailable (retryable), llm_refused, llm_answer_invalid, llm_rejected.
+        Raises EngineError: those of Endpoint.ask, llm_refused, llm_answer_truncated, llm_answer_invalid,
+        llm_context_too_small.
         """
-        messages = self._messages(conversation, topics)
-        completion = self._ask(messages)
-        used = [completion]
-        try:
-            answer = parse(completion)
-        except ValidationError as error:
-            problem = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
-            messages += [
-                {"role": "assistant", "content": completion.choices[0].message.content or ""},
-                {"role": "user", "content": prompts()["repair"].format(problem=problem)},
-            ]
-            used.append(self._ask(messages))
-            try:
-                answer = parse(used[-1])
-            except ValidationError as again:
-                fields = ", ".join(".".join(map(str, e["loc"])) for e in again.errors()[:5])
-                raise EngineError("llm_answer_invalid", f"the answer does not fit the schema: {fields}") from None
+        self._completions, self._masked = [], self._mask(conversation) if self._mask else None
+        sent = self._masked.conversation if self._masked else conversation
+        answer = self._within_context(sent, topics)
+        analysis: Analysis = analysis_of(answer, conversation, topics)
+        used = [completion.usage for completion in self._completions if completion.usage]
+        prompt, answered = sum(u.prompt_tokens for u in used), sum(u.completion_tokens for u in used)
         return AnalysisRecord(
-            analysis=within_limits(answer),
+            analysis=replace(analysis, language=conversation.language or analysis.language),
             provider=self.provider,
-            model=completion.model or self.model,
-            prompt_version=str(prompts()["version"]),
-            prompt_tokens=sum(c.usage.prompt_tokens for c in used if c.usage),
-            completion_tokens=sum(c.usage.completion_tokens for c in used if c.usage),
+            model=self._completions[-1].model or self.model,
+            prompt_version=prompts().version,
+            prompt_tokens=prompt,
+            completion_tokens=answered,
+            cost=self._endpoint.profile.cost(prompt, answered),
+            requests=len(self._completions),
+            masked=dict(self._masked.counts) if self._masked else {},
         )
 
-    def _messages(self, conversation: Conversation, topics: Sequence[str]) -> list[dict[str, str]]:
+    def _within_context(self, conversation: Conversation, topics: Sequence[str]) -> Answer:
+        for _ in range(HALVINGS):
+            try:
+                return self._whole(conversation, topics)
+            except EngineError as error:
+                if error.code != "llm_context_exceeded":
+                    raise
+                # Our count was too low, or the server's context is smaller than the profile says.
+                self._context_tokens = min(self._context_tokens, self._largest) // 2
+        raise EngineError("llm_context_too_small", "the model's context does not hold even a small part of a call")
+
+    def _whole(self, conversation: Conversation, topics: Sequence[str]) -> Answer:
+        empty = self._messages(replace(conversation, utterances=()), topics, "")
+        answer_tokens = self._answer_tokens
+        room = self._context_tokens - answer_tokens - MARGIN - sum(self._tokens(m["content"]) for m in empty)
+        # A repair repeats the answer: it needs the room of one more, and is sent without it where there is none.
+        parts = split(conversation.utterances, room, lambda utterance: self._tokens(_line(utterance)) + 1)
+        answers = []
+        for number, part in enumerate(parts, 1):
+            which = prompts().part.format(number=number, total=len(parts)) if len(parts) > 1 else ""
+            messages = self._messages(replace(conversation, utterances=part), topics, which)
+            answers.append(
+                self._answered(messages, Answer, answer_tokens, lambda text: parse(text, conversation.language))
+            )
+        return answers[0] if len(answers) == 1 else merge(answers, self._joined(answers, conversation.language))
+
+    @property
+    def _answer_tokens(self) -> int:
+        return min(ANSWER_TOKENS, int(self._context_tokens * ANSWER_SHARE))
+
+    def _joined(self, answers: Sequence[Answer], language: str) -> str:
+        """One summary of the parts' summaries; where the model cannot, the parts' own one after the other."""
+        listed = "\n".join(json.dumps(answer.summary, ensure_ascii=False) for answer in answers)
+        asked = [{"role": "user", "content": prompts().join.format(language=language, summaries=listed)}]
+        if self._tokens(asked[0]["content"]) + self._answer_tokens + MARGIN <= self._context_tokens:
+            try:
+                joined = self._answered(
+                    asked, JoinedSummary, self._answer_tokens, lambda text: fitting(JoinedSummary, text)
+                )
+            except EngineError as error:
+                if error.code not in {"llm_answer_invalid", "llm_answer_truncated", "llm_context_exceeded"}:
+                    raise
+            else:
+                return str(joined.summary)
+        return " ".join(answer.summary for answer in answers)
+
+    def _messages(self, conversation: Conversation, topics: Sequence[str], part: str) -> list[dict[str, str]]:
         texts = prompts()
-        lines = [json.dumps([u.id, u.speaker, u.text], ensure_ascii=False) for u in conversation.utterances]
-        system = texts["system"].format(
-            topics=", ".join(topics or texts["topics"]), intents=", ".join(texts["intents"])
-        )
-        user = texts["user"].format(
-            direction=conversation.direction, language=conversation.language, transcript="\n".join(lines)
+        system = texts.system.format(topics=", ".join(topics or texts.topics), intents=", ".join(texts.intents))
+        user = texts.user.format(
+            direction=conversation.direction,
+            language=conversation.language,
+            part=part,
+            transcript="\n".join(_line(utterance) for utterance in conversation.utterances),
         )
         return [{"role": "system", "content": system}, {"role": "user", "content": user}]
 
-    def _ask(self, messages: Any) -> ChatCompletion:
-        schema: Any = {"name": "call_analysis", "strict": True, "schema": Answer.model_json_schema()}
+    def _answered(
+        self, messages: list[dict[str, str]], shape: type[BaseModel], answer_tokens: int, read: Callable[[str], T]
+    ) -> T:
+        content, cut_off = self._ask(messages, shape, answer_tokens)
         try:
-            completion: ChatCompletion = self._client.chat.completions.create(
-                model=self.model,
-                messages=messages,
-                response_format={"type": "json_schema", "json_schema": schema},
-                temperature=0,
-                seed=0,
-                max_tokens=2000,
-            )
-        except (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError) as error:
-            raise EngineError("llm_unavailable", type(error).__name__, retryable=True) from None
-        except openai.APIStatusError as error:
-            raise EngineError("llm_rejected", f"the endpoint answered {error.status_code}") from None
+            return self._read(content, read)
+        except AnswerUnfit as unfit:
+            problem = "it was cut off, be shorter" if cut_off else str(unfit)
+        repair = {"role": "user", "content": prompts().repair.format(problem=problem)}
+        repeated = [*messages, {"role": "assistant", "content": content}, repair]
+        size = sum(self._tokens(message["content"]) for message in repeated)
+        if not content.strip() or size + answer_tokens + MARGIN > self._context_tokens:
+            repeated = [*messages[:-1], {"role": "user", "content": f"{messages[-1]['content']}\n{repair['content']}"}]
+        content, cut_off = self._ask(repeated, shape, answer_tokens)
+        try:
+            return self._read(content, read)
+        except AnswerUnfit as unfit:
+            if cut_off:
+                raise EngineError("llm_answer_truncated", "the answer was cut off twice") from None
+            raise EngineError("llm_answer_invalid", f"the answer cannot be used: {unfit}") from None
+
+    def _read(self, content: str, read: Callable[[str], T]) -> T:
+        """The answer, with the personal data that was masked put back."""
+        if self._masked is None:
+            return read(content)
+        try:
+            return read(json.dumps(self._masked.restored(json.loads(content)), ensure_ascii=False))
+        except json.JSONDecodeError:
+            return read(content)
+
+    def _ask(self, messages: list[dict[str, str]], shape: type[BaseModel], answer_tokens: int) -> tuple[str, bool]:
+        """The text of the answer and whether it was cut off. Raises EngineError."""
+        profile, sending = self._endpoint.profile, self._sending
+        bounded = profile.residency == "local"
+        question = Question(messages, "call_analysis", schema_of(shape, bounded=bounded), answer_tokens)
+        most = sum(self._tokens(message["content"]) for message in messages) + answer_tokens
+        self._largest = max(self._largest, most)
+        masked = self._masked.counts if self._masked else {}
+
+        def exchange_of(deadline: float) -> Exchange:
+            return Exchange(profile, sending.call_id, sending.purpose, masked, most, deadline)
+
+        completion = self._endpoint.ask(question, exchange_of, sending.gate, sending.pause)
+        self._completions.append(completion)
         if not completion.choices:
-            raise EngineError("llm_answer_invalid", "the answer is empty", retryable=True)
+            return "", False
         choice = completion.choices[0]
         if choice.message.refusal or choice.finish_reason == "content_filter":
             raise EngineError("llm_refused", "the model refused to analyse the call")
-        return completion
+        return choice.message.content or "", choice.finish_reason == "length"
 
 
-def parse(completion: ChatCompletion) -> Answer:
-    """The answer that a completion holds. Raises ValidationError, also for one that was cut off."""
-    return Answer.model_validate_json(completion.choices[0].message.content or "")
-
-
-def within_limits(answer: Answer) -> Analysis:
-    """The answer with the contract's limits: 5 topics, 120 words, a score that agrees with its label."""
-    return Analysis(
-        sentiment=answer.sentiment,
-        sentiment_score=consistent_score(answer.sentiment, answer.sentiment_score),
-        topics=distinct(answer.topics, TOPICS),
-        intents=distinct(answer.intents, TOPICS),
-        summary=shorten(answer.summary),
-        action_items=distinct(answer.action_items, ACTION_ITEMS),
-        language=answer.language,
-    )
+def _line(utterance: Utterance) -> str:
+    """One line of the transcript as the model reads it: JSON, so that nothing said can end the line or the data."""
+    parts: Any = [utterance.id, utterance.speaker, utterance.text]
+    return json.dumps(parts, ensure_ascii=False)

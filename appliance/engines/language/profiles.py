@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
-from appliance.engines.language import Analyst
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
 from appliance.errors import ApplianceError
 
+Residency = Literal["local", "cloud"]
 
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """One provider. `builtin` has no endpoint; `context_tokens` is what fits into one request."""
+DataResidency = Literal["local-only", "cloud-masked", "cloud-allowed"]
+"""local-only: no profile outside the building. cloud-masked: only with personal data masked. cloud-allowed: any."""
 
-    name: str
-    residency: Literal["local", "cloud"]
-    base_url: str = ""
-    api_key: str = ""
-    model: str = ""
-    context_tokens: int = 32_768
-    timeout_s: float = 120
-    price_input: float = 0
-    price_output: float = 0
+Masking = Literal["cloud", "always", "never"]
+
+
+class Profile(BaseModel):
+    """One provider. `builtin` has no endpoint; `context_tokens` is what fits into one request, answer included."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,39}$", description="Short name, such as local")
+    residency: Residency = Field(description="cloud: requests leave the building")
+    base_url: str = Field(
+        default="",
+        max_length=500,
+        pattern=r"^(|https?://[^\s@?#]+|unix:/[^\s]+)$",
+        description="OpenAI-compatible endpoint, for example http://127.0.0.1:8100/v1, or unix:/run/vllm.sock",
+    )
+    api_key: SecretStr = Field(default=SecretStr(""), description="Key of the endpoint")
+    model: str = Field(default="", max_length=200, description="Model name that the endpoint serves")
+    context_tokens: int = Field(default=32_768, ge=2048, le=2_000_000, description="Tokens of one request")
+    tokenizer: str = Field(
+        default="", max_length=500, description="The model's tokenizer.json on this machine, for exact counts"
+    )
+    timeout_s: float = Field(default=120, gt=0, le=3600, description="Deadline of one answer, retries included")
+    parallel: int = Field(default=16, gt=0, le=1024, description="Requests in flight at a time, per worker process")
+    price_input: float = Field(default=0, ge=0, description="US dollars per million tokens sent")
+    price_output: float = Field(default=0, ge=0, description="US dollars per million tokens received")
+    daily_cost_cap: float | None = Field(
+        default=None, ge=0, description="US dollars a day; calls wait for the next day when it is reached"
+    )
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
         """US dollars, by the profile's prices per million tokens."""
@@ -47,6 +67,15 @@ class CloudRefused(ApplianceError):
     en = "The profile {name} sends data out of the building; DATA_RESIDENCY=local-only forbids it"
 
 
+class MaskingRequired(ApplianceError):
+    """Personal data may leave the building masked alone."""
+
+    code = "masking_required"
+    status = 403
+    ru = "Профиль {name} облачный: DATA_RESIDENCY=cloud-masked не допускает MASK_PII=never"
+    en = "The profile {name} is in the cloud: DATA_RESIDENCY=cloud-masked does not go with MASK_PII=never"
+
+
 def profile_named(profiles: Mapping[str, Profile], name: str) -> Profile:
     """The profile of a name. Raises UnknownProvider."""
     if name not in profiles:
@@ -54,15 +83,16 @@ def profile_named(profiles: Mapping[str, Profile], name: str) -> Profile:
     return profiles[name]
 
 
-def open_analyst(profiles: Mapping[str, Profile], name: str, data_residency: str) -> Analyst:
-    """The analyst of a profile. Raises UnknownProvider, and CloudRefused where residency forbids the profile."""
-    profile = profile_named(profiles, name)
-    if profile.residency == "cloud" and data_residency != "cloud-allowed":
-        raise CloudRefused(name=name)
-    if profile.name == "builtin":
-        from appliance.engines.language.builtin import BuiltinAnalyst
+def check_allowed(profile: Profile, residency: DataResidency, masking: Masking) -> None:
+    """Raises CloudRefused or MaskingRequired where calls may not go to the profile."""
+    if profile.residency == "local":
+        return
+    if residency == "local-only":
+        raise CloudRefused(name=profile.name)
+    if residency == "cloud-masked" and masking == "never":
+        raise MaskingRequired(name=profile.name)
 
-        return BuiltinAnalyst()
-    from appliance.engines.language.openai_compatible import OpenAiCompatibleAnalyst
 
-    return OpenAiCompatibleAnalyst(profile.name, profile.base_url, profile.api_key, profile.model, profile.timeout_s)
+def is_masked(profile: Profile, masking: Masking) -> bool:
+    """Whether personal data is replaced before it is sent to the profile."""
+    return masking == "always" or (masking == "cloud" and profile.residency == "cloud")

@@ -1,0 +1,163 @@
+"""What a language model is asked for: the one schema, how answers are checked against it, and what becomes of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+
+from appliance.engines.language import Analysis, Conversation, Sentiment
+from appliance.engines.language.claims import (
+    Car,
+    Credit,
+    Details,
+    NextContact,
+    Objection,
+    Outcome,
+    Task,
+    TradeIn,
+)
+from appliance.engines.language.limits import TOPICS, consistent_score, distinct, shorten, shorten_item
+from appliance.engines.language.prompts import prompts
+from appliance.engines.language.proofs import Proofs
+
+ACTION_ITEMS = 10
+CARS = OBJECTIONS = 5
+
+CYRILLIC = re.compile(r"[а-яёәғқңөұүһі]", re.IGNORECASE)
+LATIN = re.compile(r"[a-z]", re.IGNORECASE)
+CYRILLIC_LANGUAGES = frozenset({"ru", "kk", "uk", "be", "bg", "sr", "ky", "tg", "mn"})
+SHARE_OF_SCRIPT = 0.5
+"""Names of cars are Latin in any language; a summary with less than half of its letters in the script is foreign."""
+
+FREE_FORM = ("maxLength", "maxItems")
+"""Bounds that OpenAI's strict mode refuses or ignores; a local server's grammar keeps to them."""
+
+
+Topic = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 40})]
+Summary = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 900})]
+
+
+class AnswerUnfit(Exception):
+    """The answer cannot be used; the message tells the model what to mend and holds none of its words."""
+
+
+class Answer(BaseModel):
+    """What the model is asked for. Bounds that models miscount are in the schema and enforced afterwards."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sentiment: Sentiment
+    sentiment_score: float = Field(ge=-1, le=1)
+    topics: Annotated[list[Topic], Field(json_schema_extra={"maxItems": TOPICS})]
+    intents: Annotated[list[str], Field(json_schema_extra={"maxItems": TOPICS})]
+    summary: Summary
+    tasks: Annotated[list[Task], Field(json_schema_extra={"maxItems": ACTION_ITEMS})]
+    language: str = Field(pattern="^[a-z]{2}$")
+    outcome: Outcome
+    cars: Annotated[list[Car], Field(json_schema_extra={"maxItems": CARS})]
+    trade_in: TradeIn | None
+    credit: Credit | None
+    objections: Annotated[list[Objection], Field(json_schema_extra={"maxItems": OBJECTIONS})]
+    next_contact: NextContact | None
+
+
+class JoinedSummary(BaseModel):
+    """The summary of a call whose parts were analysed one by one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    summary: Summary
+
+
+@lru_cache
+def schema_of(shape: type[BaseModel], *, bounded: bool) -> dict[str, Any]:
+    """The JSON schema, strict as OpenAI asks for it; `bounded` keeps the bounds that only local servers enforce."""
+    schema = shape.model_json_schema()
+    if shape is Answer:
+        schema["properties"]["intents"]["items"] = {"type": "string", "enum": list(prompts().intents)}
+
+    def strict(node: Any) -> Any:
+        if isinstance(node, list):
+            return [strict(part) for part in node]
+        if not isinstance(node, dict):
+            return node
+        made = {
+            key: {name: strict(part) for name, part in value.items()}
+            if key in {"properties", "$defs"}
+            else strict(value)
+            for key, value in node.items()
+            if key not in {"title", "default", "description"} and (bounded or key not in FREE_FORM)
+        }
+        if "properties" in made:
+            made |= {"additionalProperties": False, "required": list(made["properties"])}
+        return made
+
+    done: dict[str, Any] = strict(schema)
+    return done
+
+
+def parse(content: str, language: str) -> Answer:
+    """The answer in a model's text, for a call in `language`. Raises AnswerUnfit."""
+    answer: Answer = fitting(Answer, content)
+    if not answer.summary.strip():
+        raise AnswerUnfit("summary: is empty")
+    if not _is_in(answer.summary, language):
+        raise AnswerUnfit(f"summary: is not in the language of the call ({language})")
+    return answer
+
+
+def fitting(shape: type[BaseModel], content: str) -> Any:
+    """The text as an object of the shape. Raises AnswerUnfit with field names and reasons, without values."""
+    if not content.strip():
+        raise AnswerUnfit("the answer is empty")
+    try:
+        return shape.model_validate_json(content)
+    except ValidationError as error:
+        found = (f"{'.'.join(map(str, e['loc']))}: {e['type']}" for e in error.errors(include_input=False)[:5])
+        raise AnswerUnfit("; ".join(found)) from None
+
+
+def _is_in(summary: str, language: str) -> bool:
+    cyrillic, latin = len(CYRILLIC.findall(summary)), len(LATIN.findall(summary))
+    if language == "en":
+        return cyrillic <= latin
+    return language not in CYRILLIC_LANGUAGES or cyrillic >= SHARE_OF_SCRIPT * latin
+
+
+def analysis_of(answer: Answer, conversation: Conversation, topics: Sequence[str]) -> Analysis:
+    """The answer within the contract's limits: 5 topics, 120 words, a score that agrees with its label, proofs."""
+    proofs = Proofs(conversation.utterances)
+    tasks = proofs.all_proven(answer.tasks, ACTION_ITEMS)
+    known = {topic.casefold(): topic for topic in (*topics, *prompts().topics)}
+    details = Details(
+        outcome=proofs.proven(answer.outcome),
+        cars=proofs.all_proven(answer.cars, CARS),
+        trade_in=proofs.proven(answer.trade_in),
+        credit=proofs.proven(answer.credit),
+        objections=proofs.all_proven(answer.objections, OBJECTIONS),
+        next_contact=proofs.proven(answer.next_contact),
+        tasks=tasks,
+        claims=proofs.made,
+        dropped_claims=proofs.dropped,
+        warnings=("instructions_in_speech",) if speaks_to_a_model(conversation) else (),
+    )
+    return Analysis(
+        sentiment=answer.sentiment,
+        sentiment_score=consistent_score(answer.sentiment, answer.sentiment_score),
+        topics=distinct([known.get(topic.strip().casefold(), topic) for topic in answer.topics], TOPICS),
+        intents=distinct([intent for intent in answer.intents if intent in prompts().intents], TOPICS),
+        summary=shorten(answer.summary),
+        action_items=distinct([shorten_item(task.text) for task in tasks], ACTION_ITEMS),
+        language=answer.language,
+        details=details,
+    )
+
+
+def speaks_to_a_model(conversation: Conversation) -> bool:
+    """Whether somebody says what only a language model would obey ("ignore your instructions")."""
+    said = " ".join(utterance.text for utterance in conversation.utterances).casefold().replace("ё", "е")
+    return any(re.search(pattern, said) for pattern in prompts().injections)

@@ -1,0 +1,178 @@
+"""The contract with a real vLLM: a tiny model with random weights behind the real server, tokenizer and grammar."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from appliance.engines.language import AnalysisRecord, Conversation
+from appliance.engines.language.endpoint import Endpoint
+from appliance.engines.language.limits import label_of
+from appliance.engines.language.openai_compatible import OpenAiCompatibleAnalyst
+from appliance.engines.language.profiles import Profile
+from appliance.errors import EngineError
+from appliance.evaluation.analysis import DATA, load_dialogues
+from tests.conftest import ROOT, _free_port, wait_until
+
+PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
+CONTEXT = 12_288
+KEY = "sk-for-tests"
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@dataclass
+class Vllm:
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        environment = {
+            **os.environ,
+            "HF_HUB_OFFLINE": "1",
+            "TRANSFORMERS_OFFLINE": "1",
+            "VLLM_NO_USAGE_STATS": "1",
+            "DO_NOT_TRACK": "1",
+            "VLLM_CPU_KVCACHE_SPACE": "1",
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        }
+        options = {
+            "--model": str(self.folder),
+            "--served-model-name": "tiny",
+            "--host": "127.0.0.1",
+            "--port": str(self.port),
+            "--max-model-len": str(CONTEXT),
+            "--api-key": KEY,
+            "--dtype": "bfloat16",
+            "--structured-outputs-config": '{"backend":"guidance","disable_any_whitespace":true}',
+        }
+        flat = [part for option in options.items() for part in option]
+        command = [str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", "--enforce-eager", *flat]
+        with (self.folder.parent / "vllm.log").open("ab") as log:
+            # A group of its own: the engine is a child that must go with the server.
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+    def wait(self) -> None:
+        wait_until(lambda: httpx.get(self.url + "/health", timeout=2).is_success, 240, "vLLM")
+
+    def kill(self) -> None:
+        if self.process:
+            os.killpg(self.process.pid, 9)
+            self.process.wait()
+
+    def running(self) -> int:
+        text = httpx.get(self.url + "/metrics", timeout=5).text
+        return sum(int(float(s.rsplit(" ", 1)[1])) for s in text.splitlines() if s.startswith("vllm:num_requests_r"))
+
+
+@pytest.fixture(scope="module")
+def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vllm]:
+    if not PYTHON.is_file():
+        pytest.skip("NO VLLM: `make test-vllm` installs it where a CPU torch can be had")
+    folder = tmp_path_factory.mktemp("vllm") / "tiny"
+    texts = [str(DATA), str(ROOT / "appliance" / "engines" / "prompts" / "analysis.yaml")]
+    made = [str(PYTHON), str(Path(__file__).parent / "tiny_model.py"), str(folder), *texts]
+    subprocess.run(made, check=True, capture_output=True, timeout=120)
+    server = Vllm(folder, _free_port())
+    server.start()
+    try:
+        server.wait()
+        yield server
+    finally:
+        server.kill()
+
+
+def profile(vllm: Vllm, **changes: Any) -> Profile:
+    fields: dict[str, Any] = {
+        "base_url": vllm.url + "/v1",
+        "api_key": KEY,
+        "model": "tiny",
+        "context_tokens": CONTEXT,
+        "tokenizer": str(vllm.folder / "tokenizer.json"),
+        "timeout_s": 240,
+        **changes,
+    }
+    return Profile(name="local", residency="local", **fields)
+
+
+CALLS = [dialogue.conversation for dialogue in load_dialogues()]
+ENGLISH = [call for call in CALLS if call.language == "en"]
+
+
+def analyse(vllm: Vllm, conversation: Conversation, **changes: Any) -> AnalysisRecord:
+    return OpenAiCompatibleAnalyst(Endpoint(profile(vllm, **changes))).analyse(conversation)
+
+
+def test_answers_are_valid_and_repeat(vllm: Vllm) -> None:
+    """A random model under the grammar gives valid JSON; what it claims is not in the call, so no claim is left."""
+    first = analyse(vllm, ENGLISH[0])
+    assert label_of(first.analysis.sentiment_score) == first.analysis.sentiment
+    assert 0 < len(first.analysis.summary.split()) <= 120
+    assert first.analysis.details.dropped_claims == first.analysis.details.claims
+    assert first.prompt_tokens > 500
+    assert first.completion_tokens > 20
+    assert first.model == "tiny"
+    assert analyse(vllm, ENGLISH[0]).analysis == first.analysis
+
+
+def test_an_answer_in_another_language_is_refused(vllm: Vllm) -> None:
+    """The model speaks English only: after one repair a Russian call fails, by a code."""
+    with pytest.raises(EngineError) as failed:
+        analyse(vllm, CALLS[0])
+    assert failed.value.code == "llm_answer_invalid"
+    assert "language of the call" in str(failed.value)
+
+
+def test_a_wrong_key(vllm: Vllm) -> None:
+    with pytest.raises(EngineError) as failed:
+        analyse(vllm, ENGLISH[0], api_key="wrong")
+    assert failed.value.code == "llm_misconfigured"
+    assert "401" in str(failed.value)
+
+
+def test_an_unknown_model(vllm: Vllm) -> None:
+    with pytest.raises(EngineError) as failed:
+        analyse(vllm, ENGLISH[0], model="another")
+    assert failed.value.code == "llm_misconfigured"
+    assert "404" in str(failed.value)
+
+
+def test_too_long_for_the_server(vllm: Vllm) -> None:
+    """The profile promises more than the server has: its refusal makes the parts smaller."""
+    utterances = tuple(u for conversation in ENGLISH for u in conversation.utterances)
+    assert analyse(vllm, Conversation(utterances, "en", "incoming"), context_tokens=64_000).requests > 1
+
+
+def test_a_cancelled_request_ends_in_the_server_too(vllm: Vllm) -> None:
+    with pytest.raises(EngineError) as failed:
+        analyse(vllm, ENGLISH[1], timeout_s=1.0)
+    assert failed.value.code == "llm_unavailable"
+    wait_until(lambda: vllm.running() == 0, 10, "the server to drop the request")
+
+
+def test_a_restart_in_mid_call(vllm: Vllm) -> None:
+    """The server dies while it answers and comes back: the analysis is there, made by one answer."""
+    made: list[AnalysisRecord] = []
+    thread = threading.Thread(target=lambda: made.append(analyse(vllm, ENGLISH[2])))
+    thread.start()
+    wait_until(lambda: vllm.running() > 0, 30, "the request to arrive")
+    vllm.kill()
+    time.sleep(1)
+    vllm.start()
+    thread.join(240)
+    assert made
+    assert made[0].requests >= 1
