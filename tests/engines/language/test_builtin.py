@@ -76,7 +76,7 @@ def test_topics_and_intents(text: str, topic: str | None, intent: str) -> None:
         ("B", "Записала вас на сервис в четверг в два часа.", "Принять автомобиль в сервисе в четверг в два часа"),
         ("A", "Перезвоните мне в пятницу.", "Перезвонить клиенту в пятницу"),
         ("A", "Отправьте мне, пожалуйста, предложение на почту.", "Подготовить и отправить коммерческое предложение"),
-        ("B", "I will call you back on Monday at noon.", "Call the client back on monday at noon"),
+        ("B", "I will call you back on Monday at noon.", "Call the client back on Monday at noon"),
     ],
 )
 def test_tasks_in_the_infinitive_with_their_time(who: str, text: str, task: str) -> None:

@@ -94,7 +94,7 @@ CASES = {
         "neutral",
         frozenset({"service_booking"}),
         "service",
-        "Receive the car for service on friday at ten",
+        "Receive the car for service on Friday at ten",
         "en",
     ),
     "english complaint": Case(

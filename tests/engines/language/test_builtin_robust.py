@@ -103,7 +103,7 @@ def test_the_script_corrects_the_ear(text: str, heard: str, language: str) -> No
         ("Вторник, десять часов?", "ru", "во вторник в десять часов"),
         ("Кредит на три года", "ru", ""),
         ("Подъеду завтра часов в пять", "ru", "завтра часов в пять"),
-        ("Saturday at eleven is good.", "en", "on saturday at eleven"),
+        ("Saturday at eleven is good.", "en", "on Saturday at eleven"),
         ("We have two cars", "en", ""),
     ],
 )

@@ -89,6 +89,7 @@ def _written(day: str, language: str) -> str:
         return day
     before = day.split(maxsplit=1)[0]
     if language == "en":
+        day = known.weekday.sub(lambda name: name.group().capitalize(), day)
         return day if " " in day else f"on {day}"
     if before in {"до", "к", "с"} or " " in day.removeprefix(before).strip():
         return day
