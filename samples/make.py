@@ -1,7 +1,8 @@
 """Speak the dialogues with espeak-ng and encode them: `python samples/make.py` rewrites the sample calls.
 
-Needs espeak-ng and the training environment (weights/demo/training). A little noise is added; in stereo files the
-client is on the left, as most telephone exchanges record it.
+Writes timings.yaml as well: when each line is said. Needs espeak-ng and the training environment
+(weights/demo/training). A little noise is added; in stereo files the client is on the left, as most telephone
+exchanges record it.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from synthesise import SAMPLE_RATE, say  # noqa: E402
 CODECS = {"mp3": "libmp3lame", "m4a": "aac"}
 
 
-def converse(name: str, dialogue: dict) -> np.ndarray:
-    """The dialogue as float32 [samples, 2], client left, manager right."""
+def converse(name: str, dialogue: dict) -> tuple[np.ndarray, list[list[int]]]:
+    """The dialogue as float32 [samples, 2], client left, manager right; start and end of each line in ms."""
     rng, noise = random.Random(name), np.random.default_rng(len(name))
     at, turns = int(0.4 * SAMPLE_RATE), []
     for speaker, text in dialogue["lines"]:
@@ -34,7 +35,8 @@ def converse(name: str, dialogue: dict) -> np.ndarray:
     sound = noise.normal(0, 0.0015, (at, 2)).astype(np.float32)
     for speaker, start, samples in turns:
         sound[start : start + len(samples), "AB".index(speaker)] += samples
-    return sound
+    times = [[at * 1000 // SAMPLE_RATE for at in (start, start + len(samples))] for _, start, samples in turns]
+    return sound, times
 
 
 def encode(sound: np.ndarray, target: Path, shape: dict) -> None:
@@ -56,11 +58,14 @@ def encode(sound: np.ndarray, target: Path, shape: dict) -> None:
 
 
 def main() -> None:
+    timings = "# When each line of dialogues.yaml is said: [start, end] in ms. Written by `python samples/make.py`.\n"
     for name, dialogue in yaml.safe_load((HERE / "dialogues.yaml").read_text(encoding="utf-8")).items():
         target = HERE / f"{name}.{dialogue['sound']['file']}"
-        sound = converse(name, dialogue)
+        sound, times = converse(name, dialogue)
+        timings += f"{name}: {times}\n"
         encode(sound, target, dialogue["sound"])
         print(f"{target.name}: {len(sound) / SAMPLE_RATE:.1f} s, {target.stat().st_size // 1024} KiB")
+    (HERE / "timings.yaml").write_text(timings, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import jiwer
@@ -35,13 +36,21 @@ def channels_of(name: str, folder: Path) -> list[Samples]:
     return [audio.samples_of(decoded, count, n) for n in range(count)]
 
 
-def heard(engine: SpeechEngine, name: str, folder: Path) -> list[str]:
-    """The words of each channel, without case and punctuation."""
-    texts = []
-    for samples in channels_of(name, folder):
-        found = engine.transcribe(samples, languages=("ru", "en", "kk"))
-        texts.append(normalised(" ".join(segment.text for segment in found.segments)))
-    return texts
+@pytest.fixture(scope="session")
+def heard(
+    engines: dict[str, SpeechEngine], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, str], list[str]]:
+    """The words of each channel that an engine hears in a sample, without case and punctuation."""
+
+    @cache
+    def listen(which: str, name: str) -> list[str]:
+        texts = []
+        for samples in channels_of(name, tmp_path_factory.mktemp(name)):
+            found = engines[which].transcribe(samples, languages=("ru", "en", "kk"))
+            texts.append(normalised(" ".join(segment.text for segment in found.segments)))
+        return texts
+
+    return listen
 
 
 def said(name: str) -> list[str]:
@@ -52,17 +61,17 @@ def said(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", DIALOGUES)
 @pytest.mark.parametrize("which", ["faster-whisper", "whisper.cpp"])
-def test_the_sample_calls_are_understood(
-    engines: dict[str, SpeechEngine], which: str, name: str, tmp_path: Path
-) -> None:
+def test_the_sample_calls_are_understood(heard: Callable[[str, str], list[str]], which: str, name: str) -> None:
     """The sample calls, telephone codecs among them, at no more than one word in ten wrong."""
-    assert jiwer.wer(said(name), heard(engines[which], name, tmp_path)) <= 0.10
+    assert jiwer.wer(said(name), heard(which, name)) <= 0.10
 
 
-def test_the_same_weights_say_the_same_in_both_engines(engines: dict[str, SpeechEngine], tmp_path: Path) -> None:
+def test_the_same_weights_say_the_same_in_both_engines(
+    engines: dict[str, SpeechEngine], heard: Callable[[str, str], list[str]]
+) -> None:
     rates = {}
-    for which, engine in engines.items():
-        found = [text for name in DIALOGUES for text in heard(engine, name, tmp_path)]
+    for which in engines:
+        found = [text for name in DIALOGUES for text in heard(which, name)]
         rates[which] = jiwer.wer([text for name in DIALOGUES for text in said(name)], found)
     assert abs(rates["faster-whisper"] - rates["whisper.cpp"]) <= 0.02
 
