@@ -24,6 +24,7 @@ def test_a_recording_is_transcribed_and_analysed(tmp_path: Path) -> None:
     assert call["language"] == "en"
     assert call["aiAnalysis"]["sentiment"] == "negative"
     assert {segment["speaker"] for segment in call["transcript"]} == {"A", "B"}
+    assert call["conversation"]["first_manager_word_ms"] < 5000
     assert "sample calls only" in call["transcript_notice"]
     assert not list((tmp_path / "scratch").iterdir())
 

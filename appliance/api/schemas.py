@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
+from appliance.engines.conversation import Spoken, figures
 from appliance.models import AiAnalysis, Call, Segment, User
 from appliance.models.analyses import ProcessingStatus, Sentiment
 from appliance.models.calls import CallStatus, CallType
@@ -250,6 +252,33 @@ class Failure(Shape):
     message: str
 
 
+class BySide(Shape):
+    """A figure of the client (A) and of the manager (B)."""
+
+    A: float | None
+    B: float | None
+
+
+class ConversationOut(Shape):
+    """Figures of the conversation, from the transcript's segments."""
+
+    talk_ms: BySide
+    talk_share: BySide = Field(description="Of all talk, 0-1")
+    silence_ms: int = Field(ge=0, description="Nobody speaks")
+    silence_share: float = Field(ge=0, le=1, description="Of the recording")
+    longest_monologue_ms: BySide
+    interruptions: BySide | None = Field(
+        description="How often a side began while the other spoke, and carried on; known where channels are apart"
+    )
+    words_per_minute: BySide = Field(description="Of the side's own talk")
+    first_manager_word_ms: int | None = Field(ge=0, description="Missing where the manager says nothing")
+
+    @classmethod
+    def of(cls, call: Call) -> ConversationOut:
+        spoken = (Spoken(s.start_ms, s.end_ms, s.speaker, s.text) for s in call.segments)
+        return cls(**asdict(figures(spoken, call.duration_ms, channels_apart=(call.audio_channels or 1) > 1)))
+
+
 class CallOut(CallBrief):
     """A call with its transcript."""
 
@@ -260,6 +289,7 @@ class CallOut(CallBrief):
     transcript_notice: str | None = Field(None, description="What to know about a transcript of these weights")
     speaker_rule: str | None = Field(None, description="What decided who is the client")
     speaker_confidence: float | None = Field(None, ge=0, le=1)
+    conversation: ConversationOut | None = Field(None, description="Missing where nothing was said")
     processing_stage: str | None = Field(None, description="Where the pipeline is, while it works on the call")
     processing_error: Failure | None = Field(None, description="Why processing failed")
 
@@ -277,6 +307,8 @@ class CallOut(CallBrief):
         ):
             if value is not None:
                 fields[name] = value
+        if call.segments:
+            fields["conversation"] = ConversationOut.of(call)
         if (call.transcript_model or "").startswith("demo"):
             fields["transcript_notice"] = WHOSE_WEIGHTS
         pipeline = call.pipeline

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
@@ -42,6 +43,7 @@ def run(settings: Any, file: Path, direction: Any, manager: str, tell: Any) -> d
     """The stages of the pipeline over one file; the result has the shape of the API's call, as far as it applies."""
     from appliance.api.schemas import WHOSE_WEIGHTS
     from appliance.engines import audio
+    from appliance.engines.conversation import Spoken, figures
     from appliance.pipeline.analyse import Analyse, conversation_of
     from appliance.pipeline.assign_roles import AssignRoles
     from appliance.pipeline.decode import shape_of
@@ -85,6 +87,13 @@ def run(settings: Any, file: Path, direction: Any, manager: str, tell: Any) -> d
             }
             for segment, utterance in zip(said, spoken, strict=True)
         ],
+        "conversation": asdict(
+            figures(
+                [Spoken(s.start_ms, s.end_ms, u.speaker, s.text) for s, u in zip(said, spoken, strict=True)],
+                facts.duration_ms,
+                channels_apart=outputs["diarize"]["diarizer"] == "channels",
+            )
+        ),
         "aiAnalysis": {**made["analysis"], "provider": made["provider"], "model": made["model"]},
     }
     if heard["weights"].startswith("demo"):

@@ -40,10 +40,30 @@ def call(console: Console, shown: dict[str, Any]) -> None:
             clock(segment["start_ms"]), Text(name, style=style), segment["text"], f"{segment['confidence']:.2f}"
         )
     console.print(table)
+    if shown["transcript"] and (conversation := shown.get("conversation")):
+        console.print(Panel(conversed(conversation), title="Разговор", title_align="left"))
     if analysis := shown.get("aiAnalysis"):
         console.print(Panel(analysed(analysis), title="Анализ", title_align="left"))
     if notice := shown.get("transcript_notice"):
         console.print(f"[yellow]{shown['transcript_model']}: {notice}[/yellow]")
+
+
+def conversed(figures: dict[str, Any]) -> Table:
+    """The figures of a conversation, a column for each side."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row("", *(Text(name, style=style) for name, style in SPEAKERS.values()))
+
+    def row(heading: str, values: dict[str, Any] | None, shape: str, scale: float = 1.0) -> None:
+        sides = [None if values is None else values.get(side) for side in SPEAKERS]
+        grid.add_row(Text(heading, style="bold"), *("-" if v is None else shape.format(v * scale) for v in sides))
+
+    row("Доля речи", figures["talk_share"], "{:.0%}")
+    row("Слов в минуту", figures["words_per_minute"], "{:.0f}")
+    row("Самый долгий монолог", figures["longest_monologue_ms"], "{:.1f} с", 0.001)
+    row("Перебивания", figures.get("interruptions"), "{:.0f}")
+    row("Первое слово менеджера", {"B": figures.get("first_manager_word_ms")}, "{:.1f} с", 0.001)
+    grid.add_row(Text("Тишина", style="bold"), f"{figures['silence_share']:.0%}")
+    return grid
 
 
 def analysed(analysis: dict[str, Any]) -> Table:

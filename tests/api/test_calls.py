@@ -84,6 +84,10 @@ def test_a_sample_call_becomes_a_transcript_and_an_analysis(
         assert 0 <= segment["start_ms"] <= segment["end_ms"] <= 1000 * call["duration"] + 1000
         assert 0 <= segment["confidence"] <= 1
     assert {segment["speaker"] for segment in call["transcript"]} == {"A", "B"}
+    assert call["conversation"]["talk_share"]["A"] + call["conversation"]["talk_share"]["B"] == pytest.approx(
+        1, abs=0.01
+    )
+    assert ("interruptions" in call["conversation"]) == (told["sound"]["channels"] == 2)
     analysis = http.get(f"/api/calls/{call['id']}/ai-analysis").json()
     assert analysis == call["aiAnalysis"]
     assert analysis["processing_status"] == "completed"

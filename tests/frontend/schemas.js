@@ -7,6 +7,7 @@ const day = z.string().regex(/^\d{4}-\d{2}-\d{2}$/);
 const score = z.number().min(-1).max(1);
 const share = z.number().min(0).max(1);
 const count = z.number().int().min(0);
+const bySide = z.strictObject({ A: z.number().min(0).optional(), B: z.number().min(0).optional() });
 
 // What the appliance adds to the guide, by type. Everything else is the guide's.
 const ADDITIVE = {
@@ -29,6 +30,18 @@ const ADDITIVE = {
     transcript_notice: z.string().optional(),
     speaker_rule: z.string().optional(),
     speaker_confidence: share.optional(),
+    conversation: z
+      .strictObject({
+        talk_ms: bySide,
+        talk_share: bySide,
+        silence_ms: count,
+        silence_share: share,
+        longest_monologue_ms: bySide,
+        interruptions: bySide.optional(),
+        words_per_minute: bySide,
+        first_manager_word_ms: count.optional(),
+      })
+      .optional(),
     processing_stage: z.string().optional(),
     processing_error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
   },
