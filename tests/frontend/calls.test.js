@@ -58,8 +58,8 @@ test('every filter of the guide is taken, and pages are told', async () => {
 
 test('the four orders and the pages are consistent', async () => {
   const sorts = {
-    date_desc: (a, b) => a.date >= b.date,
-    date_asc: (a, b) => a.date <= b.date,
+    date_desc: (a, b) => Date.parse(a.date) >= Date.parse(b.date),
+    date_asc: (a, b) => Date.parse(a.date) <= Date.parse(b.date),
     duration_desc: (a, b) => a.duration >= b.duration,
     duration_asc: (a, b) => a.duration <= b.duration,
   };

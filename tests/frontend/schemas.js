@@ -95,7 +95,8 @@ const call = {
   id: uuid,
   type: z.enum(['incoming', 'outgoing']),
   status: z.enum(['completed', 'missed', 'in-progress']),
-  phoneNumber: z.string().regex(/^(\+7\s\(\d{3}\)\s\d{3}-\d{2}-\d{2})?$/),
+  // Russian numbers as the guide writes them, others as their countries do, none as an empty text.
+  phoneNumber: z.string().regex(/^(\+7\s\(\d{3}\)\s\d{3}-\d{2}-\d{2}|\+(?!7)[\d\s()-]+)?$/),
   clientName: z.string().optional(),
   managerName: z.string().min(1),
   managerId: uuid,
