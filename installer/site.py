@@ -8,9 +8,10 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 from dataclasses import dataclass
 from pathlib import Path
+
+from installer.ports import is_free
 
 FIRST_PORT, LAST_PORT = 21_000, 29_000
 """Where inner ports are chosen: above what servers use by default, below what Linux gives to clients."""
@@ -18,17 +19,6 @@ FIRST_PORT, LAST_PORT = 21_000, 29_000
 INNER = ("postgres", "s3", "account", "container", "object")
 SOCKET_PATH_LIMIT = 100
 """A unix socket's path may have 107 bytes; supervisor adds a suffix while it starts."""
-
-
-def is_free(port: int) -> bool:
-    """Whether nobody listens on a port of this machine."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("0.0.0.0", port))
-        except OSError:
-            return False
-    return True
 
 
 def reachable_by(user: str, folder: Path) -> bool:

@@ -18,7 +18,8 @@ from minio.error import MinioException, S3Error
 
 from installer import objects, postgres, supervisor
 from installer.failures import PortTaken, StepFailed
-from installer.site import Site, is_free
+from installer.ports import is_free
+from installer.site import Site
 
 Report = Callable[[str], None]
 

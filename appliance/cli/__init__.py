@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import typer
 
 from appliance import logs
-from appliance.cli import evaluate, process, serve, show, stack, users, weights
+from appliance.cli import evaluate, preflight, process, serve, show, stack, users, weights
 from appliance.errors import ApplianceError, EngineError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_show_locals=False)
@@ -19,7 +19,16 @@ app.add_typer(users.app, name="users")
 app.add_typer(weights.app, name="weights")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(serve.workers, name="worker")
-for command in (serve.api, serve.migrate, process.process, stack.up, stack.down, stack.status, stack.demo):
+for command in (
+    serve.api,
+    serve.migrate,
+    process.process,
+    preflight.preflight,
+    stack.up,
+    stack.down,
+    stack.status,
+    stack.demo,
+):
     app.command()(command)
 
 

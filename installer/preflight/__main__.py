@@ -1,0 +1,39 @@
+"""`python3 -m installer.preflight`: the same look before anything is installed. Exit status 1 where it refuses."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from installer.preflight import checks, facts, report
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(prog="preflight", description=__doc__)
+    options.add_argument("--port", type=int, default=8000)
+    options.add_argument("--variant", choices=("cpu", "nvidia"), default="cpu")
+    options.add_argument("--folder", type=Path, default=Path("/var/lib/call-analytics"))
+    options.add_argument("--built-at", type=float, default=0)
+    options.add_argument("--language", choices=("ru", "en"), default=_language())
+    options.add_argument("--json", action="store_true")
+    chosen = options.parse_args()
+    machine = facts.gather((chosen.port,), chosen.folder)
+    return tell(machine, chosen.variant, chosen.port, chosen.language, chosen.built_at, as_json=chosen.json)
+
+
+def tell(machine: facts.Machine, variant: str, port: int, language: str, built_at: float, *, as_json: bool) -> int:
+    """Print what there is to say; 1 where it must not be installed."""
+    findings = checks.decide(machine, variant, (port,), built_at)
+    text = report.as_json(machine, findings, variant)
+    sys.stdout.write((text if as_json else report.as_text(machine, findings, variant, language)) + "\n")
+    return int(checks.verdict(findings) == "refuse")
+
+
+def _language() -> str:
+    return "ru" if os.environ.get("LANG", "").startswith("ru") else "en"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
