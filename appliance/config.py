@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     openai_price_input: float = Field(2.5, ge=0, description="US dollars per million tokens sent to OpenAI.")
     openai_price_output: float = Field(10, ge=0, description="US dollars per million tokens received from OpenAI.")
     llm_timeout_s: float = Field(120, gt=0, description="Deadline of one request to a language model, in seconds.")
+    site_topics: CommaSeparated = Field(
+        (), description="This site's own topics, separated by commas, preferred over the shipped ones."
+    )
     analysis_workers: int = Field(8, gt=0, description="Calls that one analysis worker works on at a time.")
 
     upload_max_bytes: int = Field(100 * 1024 * 1024, gt=0, description="Largest recording that is accepted.")
@@ -90,7 +93,7 @@ class Settings(BaseSettings):
     demo: bool = Field(False, description="A demonstration: lets the demo users have the password everybody knows.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
-    @field_validator("cors_origins", "transcribe_languages", "metrics_allow", mode="before")
+    @field_validator("cors_origins", "transcribe_languages", "metrics_allow", "site_topics", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

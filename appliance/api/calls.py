@@ -9,9 +9,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Form, Header, Query, Response, UploadFile
 
+from appliance.api.analysis_schemas import AnalysisOut, AnalysisVersionOut, AnalysisVersions
 from appliance.api.deps import BaseUrl, Language, ViewerDep
 from appliance.api.schemas import (
-    AnalysisOut,
     BatchDeleteIn,
     BatchDeleteOut,
     CallBrief,
@@ -106,10 +106,14 @@ def read(call_id: UUID, viewer: ViewerDep, base_url: BaseUrl, response: Response
 @router.get("/{call_id}/ai-analysis", response_model_exclude_none=True)
 def read_analysis(call_id: UUID, viewer: ViewerDep) -> AnalysisOut:
     """One call's analysis; `processing_status` says whether it is there yet."""
-    call = calls.show(viewer, call_id)
-    if call.analysis is None:
-        raise failures.CallNotFound
-    return AnalysisOut.of(call.analysis)
+    return AnalysisOut.of(calls.show_analysis(viewer, call_id))
+
+
+@router.get("/{call_id}/ai-analysis/versions", response_model_exclude_none=True)
+def read_analysis_versions(call_id: UUID, viewer: ViewerDep) -> AnalysisVersions:
+    """Every analysis that was made of a call, the newest first; the call shows the one that is current."""
+    number, found = calls.analysis_versions(viewer, call_id)
+    return AnalysisVersions(versions=[AnalysisVersionOut.version_of(made, current=number) for made in found])
 
 
 @router.patch("/{call_id}", response_model_exclude_none=True)

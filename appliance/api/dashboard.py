@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
 from appliance.api.deps import ViewerDep
-from appliance.api.schemas import Shape
+from appliance.api.shapes import Shape
 from appliance.services import dashboard
 from appliance.store.call_filters import CallFilter
 from appliance.store.statistics import Period

@@ -4,35 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field
 
+from appliance.api.analysis_schemas import AnalysisBrief, AnalysisOut
+from appliance.api.shapes import Moment, Shape
 from appliance.engines.conversation import Spoken, figures
-from appliance.models import AiAnalysis, Call, Segment, User
-from appliance.models.analyses import ProcessingStatus, Sentiment
+from appliance.models import Call, Segment, User
+from appliance.models.analyses import OutcomeKind
 from appliance.models.calls import CallStatus, CallType
 from appliance.models.users import Role
 from appliance.services import links, phones
 from appliance.store.call_filters import CallFilter, Sort
 
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z").replace(".000Z", "Z")
-
-
-Moment = Annotated[datetime, PlainSerializer(_iso, return_type=str)]
-"""ISO 8601 in UTC, with Z as in the guide."""
-
 WHOSE_WEIGHTS = "demo weights: understand the sample calls only"
-
-
-class Shape(BaseModel):
-    """An answer. Fields are written under their own names."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class UserOut(Shape):
@@ -123,59 +111,6 @@ class LoginOut(Shape):
 
 class Message(Shape):
     message: str
-
-
-class AnalysisBrief(Shape):
-    """An analysis within the list of calls."""
-
-    sentiment: Sentiment
-    sentiment_score: float = Field(ge=-1, le=1)
-    topics: list[str] = Field(max_length=5)
-    summary: str
-    action_items: list[str]
-    intents: list[str]
-    language: str
-    processing_status: ProcessingStatus
-
-    @staticmethod
-    def fields_of(analysis: AiAnalysis) -> dict[str, Any]:
-        return {
-            "sentiment": analysis.sentiment,
-            "sentiment_score": analysis.sentiment_score,
-            "topics": analysis.topics,
-            "summary": analysis.summary,
-            "action_items": analysis.action_items,
-            "intents": analysis.intents,
-            "language": analysis.language,
-            "processing_status": analysis.processing_status,
-        }
-
-    @classmethod
-    def brief(cls, analysis: AiAnalysis) -> AnalysisBrief:
-        return AnalysisBrief(**cls.fields_of(analysis))
-
-
-class AnalysisOut(AnalysisBrief):
-    id: UUID
-    call_id: UUID
-    created_at: Moment
-    updated_at: Moment
-    provider: str | None = Field(description="Profile that analysed the call; builtin is no language model")
-    model: str | None
-    prompt_version: str | None
-
-    @classmethod
-    def of(cls, analysis: AiAnalysis) -> AnalysisOut:
-        return cls(
-            id=analysis.id,
-            call_id=analysis.call_id,
-            created_at=analysis.created_at,
-            updated_at=analysis.updated_at,
-            provider=analysis.provider,
-            model=analysis.model,
-            prompt_version=analysis.prompt_version,
-            **cls.fields_of(analysis),
-        )
 
 
 class SegmentOut(Shape):
@@ -358,6 +293,7 @@ class CallFilters(BaseModel):
     status: Literal["all", "completed", "missed", "in-progress"] = "all"
     type: Literal["all", "incoming", "outgoing"] = "all"
     sentiment: Literal["all", "positive", "negative", "neutral"] = "all"
+    outcome: Literal["all"] | OutcomeKind = Field("all", description="How the call ended, or all")
     manager: str = Field("all", max_length=200, description="A manager's name, or all")
     dateFrom: date | None = Field(None, description="First day, YYYY-MM-DD in the site's time zone")
     dateTo: date | None = Field(None, description="Last day, inclusive")
@@ -370,6 +306,7 @@ class CallFilters(BaseModel):
             status=None if self.status == "all" else self.status,
             type=None if self.type == "all" else self.type,
             sentiment=None if self.sentiment == "all" else self.sentiment,
+            outcome=None if self.outcome == "all" else self.outcome,
             manager="" if self.manager == "all" else self.manager,
             date_from=self.dateFrom,
             date_to=self.dateTo,

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from appliance.api.deps import BaseUrl, ViewerDep
-from appliance.api.schemas import CallBrief, CallFilters, Shape
+from appliance.api.schemas import CallBrief, CallFilters
+from appliance.api.shapes import Shape
 from appliance.services import search
 
 router = APIRouter(prefix="/api/search", tags=["calls"])

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from appliance import logs, metrics
 from appliance.engines.language import AnalysisRecord, Conversation, Utterance
 from appliance.errors import ApplianceError, EngineError
-from appliance.models import AiAnalysis
 from appliance.pipeline.diarize import SPEAKER_SEGMENTS
 from appliance.pipeline.stage import Queue, StageContext
+from appliance.store import analyses
 
 log = logs.get(__name__)
 
@@ -45,7 +45,9 @@ class Analyse:
         began = time.monotonic()
         profile = context.equipment.profile
         try:
-            record = context.equipment.analyst.analyse(conversation_of(context))
+            record = context.equipment.analyst.analyse(
+                conversation_of(context), topics=context.equipment.settings.site_topics
+            )
         except (EngineError, ApplianceError) as error:
             metrics.LLM_ERRORS.labels(profile.name, error.code).inc()
             raise
@@ -69,25 +71,42 @@ class Analyse:
         return {"record": RECORD.dump_python(record, mode="json"), "elapsed_ms": elapsed_ms}
 
     def record(self, session: Session, context: StageContext, output: dict[str, Any]) -> None:
-        made = RECORD.validate_python(output["record"])
-        analysis = made.analysis
-        session.execute(
-            update(AiAnalysis)
-            .where(AiAnalysis.call_id == context.call_id)
-            .values(
-                processing_status="completed",
-                sentiment=analysis.sentiment,
-                sentiment_score=analysis.sentiment_score,
-                topics=list(analysis.topics),
-                intents=list(analysis.intents),
-                summary=analysis.summary,
-                action_items=list(analysis.action_items),
-                language=analysis.language,
-                provider=made.provider,
-                model=made.model,
-                prompt_version=made.prompt_version,
-                prompt_tokens=made.prompt_tokens,
-                completion_tokens=made.completion_tokens,
-                elapsed_ms=output["elapsed_ms"],
-            )
-        )
+        record = RECORD.validate_python(output["record"])
+        places = analyses.places(session, context.call_id)
+        analyses.keep(session, context.call_id, judged(record, places, output["elapsed_ms"]))
+
+
+def judged(record: AnalysisRecord, places: Mapping[str, Mapping[str, Any]], elapsed_ms: int) -> dict[str, Any]:
+    """A record as the columns of models.Judged; `places` are those of store.analyses."""
+    analysis, details = record.analysis, record.analysis.details
+    return {
+        "sentiment": analysis.sentiment,
+        "sentiment_score": analysis.sentiment_score,
+        "topics": list(analysis.topics),
+        "intents": list(analysis.intents),
+        "summary": analysis.summary,
+        "action_items": list(analysis.action_items),
+        "language": analysis.language,
+        "outcome": details.outcome.kind if details.outcome else None,
+        "details": placed(details.model_dump(mode="json"), places),
+        "provider": record.provider,
+        "model": record.model,
+        "prompt_version": record.prompt_version,
+        "prompt_tokens": record.prompt_tokens,
+        "completion_tokens": record.completion_tokens,
+        "cost": record.cost,
+        "elapsed_ms": elapsed_ms,
+    }
+
+
+def placed(value: Any, places: Mapping[str, Mapping[str, Any]]) -> Any:
+    """Details with every claim's `segment` as `segment_id` and `start_ms`, which players and pages can jump to.
+
+    What has no value is left out, and so is the place of an outcome that nothing has to prove.
+    """
+    if isinstance(value, list):
+        return [placed(part, places) for part in value]
+    if not isinstance(value, dict):
+        return value
+    made = {key: placed(part, places) for key, part in value.items() if part not in (None, "") and key != "segment"}
+    return {**made, **places.get(value.get("segment", ""), {})}

@@ -16,11 +16,11 @@ from sqlalchemy.exc import IntegrityError
 from appliance import logs, metrics
 from appliance.config import Settings, settings
 from appliance.engines import audio
-from appliance.models import AiAnalysis, Call, Pipeline, Segment
+from appliance.models import AiAnalysis, AnalysisVersion, Call, Pipeline, Segment
 from appliance.models.calls import CallType
 from appliance.pipeline import plan
 from appliance.services import failures, phones
-from appliance.store import calls, db, deletions, events, objects, pipelines, users
+from appliance.store import analyses, calls, db, deletions, events, objects, pipelines, users
 from appliance.store.call_filters import CallFilter, Sort
 from appliance.store.visibility import Viewer, visible_to
 from appliance.tasks import queue
@@ -139,6 +139,24 @@ def show(viewer: Viewer, call_id: UUID) -> Call:
     if call is None:
         raise failures.CallNotFound
     return call
+
+
+def show_analysis(viewer: Viewer, call_id: UUID) -> AiAnalysis:
+    """A call's analysis alone. Raises CallNotFound."""
+    with db.unit_of_work() as session:
+        analysis = analyses.current(session, viewer, call_id)
+    if analysis is None:
+        raise failures.CallNotFound
+    return analysis
+
+
+def analysis_versions(viewer: Viewer, call_id: UUID) -> tuple[int, Sequence[AnalysisVersion]]:
+    """The number of a call's current analysis, and every one that was made. Raises CallNotFound."""
+    with db.unit_of_work() as session:
+        analysis = analyses.current(session, viewer, call_id)
+        if analysis is None:
+            raise failures.CallNotFound
+        return analysis.version, analyses.versions(session, viewer, call_id)
 
 
 def browse(viewer: Viewer, wanted: CallFilter, sort: Sort, limit: int, offset: int) -> tuple[Sequence[Call], int]:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
 from appliance.models import AiAnalysis, Call, Segment, User
-from appliance.models.analyses import Sentiment
+from appliance.models.analyses import OutcomeKind, Sentiment
 from appliance.models.calls import CallStatus, CallType
 from appliance.store.text_search import containing, matches
 from appliance.store.visibility import Viewer, visible_to
@@ -35,6 +35,7 @@ class CallFilter:
     status: CallStatus | None = None
     type: CallType | None = None
     sentiment: Sentiment | None = None
+    outcome: OutcomeKind | None = None
     manager: str = ""
     date_from: date | None = None
     date_to: date | None = None
@@ -55,14 +56,12 @@ def conditions(viewer: Viewer, wanted: CallFilter, zone: str) -> list[ColumnElem
     if wanted.type:
         found.append(Call.type == wanted.type)
     if wanted.sentiment:
-        analysed = and_(AiAnalysis.sentiment == wanted.sentiment, AiAnalysis.processing_status == "completed")
-        found.append(select(AiAnalysis.id).where(AiAnalysis.call_id == Call.id, analysed).correlate(Call).exists())
+        found.append(_analysed(AiAnalysis.sentiment == wanted.sentiment))
+    if wanted.outcome:
+        found.append(_analysed(AiAnalysis.outcome == wanted.outcome))
     if wanted.manager:
         found.append(Call.manager_id.in_(select(User.id).where(func.lower(User.name) == wanted.manager.lower())))
-    if wanted.date_from:
-        found.append(Call.date >= start_of(wanted.date_from, zone))
-    if wanted.date_to:
-        found.append(Call.date < start_of(wanted.date_to + timedelta(days=1), zone))
+    found += _within(wanted, zone)
     if wanted.transcript:
         found.append(Call.id.in_(select(Segment.call_id).where(matches(Segment.search, wanted.transcript))))
     if wanted.ids is not None:
@@ -70,6 +69,21 @@ def conditions(viewer: Viewer, wanted: CallFilter, zone: str) -> list[ColumnElem
     if wanted.search.strip():
         found.append(_searched(wanted.search))
     return found
+
+
+def _within(wanted: CallFilter, zone: str) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.date_from:
+        found.append(Call.date >= start_of(wanted.date_from, zone))
+    if wanted.date_to:
+        found.append(Call.date < start_of(wanted.date_to + timedelta(days=1), zone))
+    return found
+
+
+def _analysed(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Calls whose finished analysis fulfils a condition."""
+    analysed = and_(condition, AiAnalysis.processing_status == "completed")
+    return select(AiAnalysis.id).where(AiAnalysis.call_id == Call.id, analysed).correlate(Call).exists()
 
 
 def _searched(text: str) -> ColumnElement[bool]:

@@ -9,6 +9,24 @@ const share = z.number().min(0).max(1);
 const count = z.number().int().min(0);
 const bySide = z.strictObject({ A: z.number().min(0).optional(), B: z.number().min(0).optional() });
 
+const proof = { segment_id: uuid.optional(), start_ms: count.optional(), quote: z.string().min(1).optional() };
+const side = z.enum(['client', 'manager']);
+const Outcome = z.strictObject({
+  kind: z.enum([
+    'appointment',
+    'test_drive',
+    'sold',
+    'lost',
+    'callback',
+    'service_booked',
+    'information',
+    'no_conversation',
+  ]),
+  when: z.string().optional(),
+  reason: z.string().optional(),
+  ...proof,
+});
+
 // What the appliance adds to the guide, by type. Everything else is the guide's.
 const ADDITIVE = {
   Login: { refresh_token: z.string().min(32) },
@@ -18,11 +36,24 @@ const ADDITIVE = {
     provider: z.string().optional(),
     model: z.string().optional(),
     prompt_version: z.string().optional(),
+    outcome: Outcome.optional(),
+    cars: z.array(z.strictObject({ name: z.string(), relation: z.enum(['wanted', 'owned']), ...proof })),
+    trade_in: z.strictObject({ car: z.string().optional(), ...proof }).optional(),
+    credit: z.strictObject({ terms: z.string().optional(), ...proof }).optional(),
+    objections: z.array(z.strictObject({ text: z.string(), ...proof })),
+    next_contact: z.strictObject({ by: side, when: z.string().optional(), ...proof }).optional(),
+    tasks: z.array(
+      z.strictObject({ text: z.string(), who: side.optional(), due: z.string().optional(), ...proof }),
+    ),
+    claims: count,
+    dropped_claims: count,
+    warnings: z.array(z.literal('instructions_in_speech')),
   },
   AnalysisInList: {
     intents: z.array(z.string()),
     language: z.string(),
     processing_status: z.enum(['pending', 'completed', 'failed']),
+    outcome: Outcome.optional(),
   },
   Call: {
     language: z.string().optional(),

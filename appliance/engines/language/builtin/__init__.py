@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from appliance.engines.language import Analysis, AnalysisRecord, Conversation
 from appliance.engines.language.builtin.actions import action_items, intents_of_tasks, tasks_of
+from appliance.engines.language.builtin.details import details_of
 from appliance.engines.language.builtin.lemmas import read
 from appliance.engines.language.builtin.ontology import intents_of, ontology, topics_of, with_feeling
 from appliance.engines.language.builtin.sentiment import score_of
@@ -44,6 +45,7 @@ class BuiltinAnalyst:
             summary=summarise(said, language, found, items, sentiment),
             action_items=items,
             language=language,
+            details=details_of(said, language, intents, tasks),
         )
         return AnalysisRecord(analysis, self.provider, self.model, ontology().version)
 

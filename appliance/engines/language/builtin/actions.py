@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -50,37 +50,51 @@ def frames() -> Frames:
     return Frames(listed, said, words("offers"), words("refusals"), words("settles"))
 
 
-def tasks_of(said: Sequence[Said], language: str, intents: Sequence[str] = ()) -> dict[str, When]:
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """When a task is due, and the sentence that settled it."""
+
+    when: When
+    said: Said
+
+    def then(self, when: When, said: Said) -> Planned:
+        """What holds when a later sentence names it again."""
+        return Planned(self.when.then(when), said)
+
+
+def tasks_of(said: Sequence[Said], language: str, intents: Sequence[str] = ()) -> dict[str, Planned]:
     """Frames of what is to be done, in the order in which they come up, and when; the last time named holds."""
     tasks, known = _found(said, language, intents), frames().frames
     if "cancel" in tasks:
-        tasks = {name: when for name, when in tasks.items() if not known[name].get("slot")}
+        tasks = {name: planned for name, planned in tasks.items() if not known[name].get("slot")}
     return {
-        name: when
-        for name, when in tasks.items()
+        name: planned
+        for name, planned in tasks.items()
         if not any(other in tasks for other in known[name].get("instead", ()))
-        and (when or not known[name].get("timed"))
+        and (planned.when or not known[name].get("timed"))
     }
 
 
-def action_items(tasks: Mapping[str, When], language: str) -> tuple[str, ...]:
+def action_items(tasks: Mapping[str, Planned], language: str) -> tuple[str, ...]:
     """The tasks as sentences in the infinitive, at most ten."""
-    made = (_written(frames().frames[name]["task"][language], when) for name, when in tasks.items())
+    made = (written(name, planned.when, language) for name, planned in tasks.items())
     return tuple(dict.fromkeys(made))[:MOST]
 
 
-def intents_of_tasks(tasks: Mapping[str, When]) -> tuple[str, ...]:
+def intents_of_tasks(tasks: Iterable[str]) -> tuple[str, ...]:
     """What the client wants, told by what was arranged."""
     found = (frames().frames[name].get("intent") for name in tasks)
     return tuple(dict.fromkeys(intent for intent in found if intent))
 
 
-def _written(task: str, when: When) -> str:
+def written(name: str, when: When, language: str) -> str:
+    """One task as a sentence."""
+    task: str = frames().frames[name]["task"][language]
     return task.replace("{when}", str(when)).replace("{for}", when.as_object()).strip()
 
 
-def _found(said: Sequence[Said], language: str, intents: Sequence[str]) -> dict[str, When]:
-    tasks: dict[str, When] = {}
+def _found(said: Sequence[Said], language: str, intents: Sequence[str]) -> dict[str, Planned]:
+    tasks: dict[str, Planned] = {}
     slot, offered = "", ""
     for sentence in said:
         names = [_meant(name, tasks, intents) for name in _names(sentence, language)]
@@ -89,16 +103,16 @@ def _found(said: Sequence[Said], language: str, intents: Sequence[str]) -> dict[
             tasks.pop(offered, None)
             slot = ""
         for name in names:
-            tasks[name] = tasks.get(name, When()).then(when)
+            tasks[name] = tasks[name].then(when, sentence) if name in tasks else Planned(when, sentence)
         slots = [name for name in names if frames().frames[name].get("slot")]
         slot = slots[0] if slots else slot
         if slot in tasks and not names and when and frames().settles[language].hits(sentence.words):
-            tasks[slot] = tasks[slot].then(when)
+            tasks[slot] = tasks[slot].then(when, sentence)
         offered = _offer(sentence, slots, language, offered)
     return tasks
 
 
-def _meant(name: str, tasks: Mapping[str, When], intents: Sequence[str]) -> str:
+def _meant(name: str, tasks: Mapping[str, Planned], intents: Sequence[str]) -> str:
     """The visit that a vague "I have put you down" means: the one spoken of before, or what the client calls for."""
     becomes = frames().frames[name].get("becomes", {})
     known = [frame for frame in becomes.values() if frame in tasks]

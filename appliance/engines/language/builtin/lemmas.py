@@ -58,7 +58,7 @@ class Word:
 @dataclass(frozen=True, slots=True)
 class Said:
     """One sentence of a conversation. `clauses` numbers each word's clause; `place` is 0 at the call's start, 1 at
-    its end.
+    its end; `utterance` is the id of the utterance that it stands in.
     """
 
     speaker: Speaker
@@ -66,6 +66,7 @@ class Said:
     words: tuple[Word, ...]
     clauses: tuple[int, ...]
     place: float
+    utterance: str = ""
 
 
 @lru_cache
@@ -134,10 +135,13 @@ def lemmas_of(text: str, language: str) -> tuple[str, ...]:
 def read(utterances: Iterable[Utterance], language: str) -> list[Said]:
     """A conversation as sentences with their words."""
     sentences = [
-        (utterance.speaker, sentence.strip())
+        (utterance.id, utterance.speaker, sentence.strip())
         for utterance in utterances
         for sentence in SENTENCE.split(utterance.text)
         if sentence.strip()
     ]
     last = max(1, len(sentences) - 1)
-    return [Said(who, text, *words_of(text, language), n / last) for n, (who, text) in enumerate(sentences)]
+    return [
+        Said(who, text, *words_of(text, language), n / last, said_in)
+        for n, (said_in, who, text) in enumerate(sentences)
+    ]

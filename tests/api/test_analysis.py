@@ -1,0 +1,69 @@
+"""What an analysis tells beyond the guide's fields, where it is shown, and which versions were kept."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.conftest import SAMPLES, Running, processed, upload
+
+
+@pytest.fixture(scope="module")
+def http(running: Running, people: dict[str, str]) -> httpx.Client:
+    return running.client(people["admin"])
+
+
+@pytest.fixture(scope="module")
+def call(http: httpx.Client) -> dict[str, Any]:
+    return processed(http, upload(http, SAMPLES / "ru-test-drive.mp3").json()["id"])
+
+
+def test_the_outcome_leads_to_the_segment_that_proves_it(http: httpx.Client, call: dict[str, Any]) -> None:
+    analysis = call["aiAnalysis"]
+    outcome = analysis["outcome"]
+    assert outcome["kind"] == "test_drive"
+    by_id = {segment["id"]: segment for segment in call["transcript"]}
+    claims = [outcome, *analysis["cars"], *analysis["tasks"], *analysis["objections"]]
+    assert len(claims) >= 3
+    for claim in claims:
+        segment = by_id[claim["segment_id"]]
+        assert claim["start_ms"] == segment["start_ms"]
+        assert claim["quote"] in segment["text"]
+    assert [task["text"] for task in analysis["tasks"]] == analysis["action_items"]
+    assert analysis["claims"] >= len(claims)
+    assert analysis["dropped_claims"] == 0
+    assert analysis["warnings"] == []
+
+
+def test_calls_are_listed_by_outcome(http: httpx.Client, call: dict[str, Any]) -> None:
+    def listed(**wanted: str) -> list[str]:
+        found = http.get("/api/calls", params={"limit": "100", **wanted}).raise_for_status().json()["calls"]
+        return [one["id"] for one in found]
+
+    assert call["id"] in listed(outcome="test_drive")
+    assert call["id"] in listed(outcome="all")
+    assert call["id"] not in listed(outcome="lost")
+    assert http.get("/api/calls", params={"outcome": "married"}).status_code == 422
+    row = next(c for c in http.get("/api/calls", params={"limit": 100}).json()["calls"] if c["id"] == call["id"])
+    assert row["aiAnalysis"]["outcome"] == call["aiAnalysis"]["outcome"]
+
+
+def test_processing_again_keeps_the_version_before(http: httpx.Client, call: dict[str, Any]) -> None:
+    path = f"/api/calls/{call['id']}"
+    before = http.get(path + "/ai-analysis/versions").json()["versions"]
+    assert before[0]["is_current"]
+    assert before[0]["summary"] == call["aiAnalysis"]["summary"]
+    assert http.post(path + "/reprocess").status_code == 202
+    processed(http, call["id"])
+    after = http.get(path + "/ai-analysis/versions").json()["versions"]
+    assert [version["number"] for version in after] == list(range(len(before) + 1, 0, -1))
+    assert [version["is_current"] for version in after] == [True] + [False] * len(before)
+    assert after[1:] == [{**version, "is_current": False} for version in before]
+
+
+def test_versions_of_a_call_that_is_not_there(http: httpx.Client) -> None:
+    assert http.get(f"/api/calls/{uuid4()}/ai-analysis/versions").status_code == 404
+    assert http.get(f"/api/calls/{uuid4()}/ai-analysis").status_code == 404
