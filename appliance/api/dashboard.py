@@ -148,9 +148,9 @@ def managers(viewer: ViewerDep, wanted: Wanted) -> Managers:
                 missed=row.missed,
                 avg_duration=round(row.avg_duration_s),
                 avg_sentiment=round(row.avg_sentiment, 2),
-                talk_share=round(share, 3),
+                talk_share=round(row.talk_share, 3),
                 topics=topics,
             )
-            for row, share, topics in dashboard.managers(viewer, wanted)
+            for row, topics in dashboard.managers(viewer, wanted)
         ]
     )

@@ -32,6 +32,7 @@ class FoundCall(Shape):
 class SearchPage(Shape):
     results: list[FoundCall]
     total: int
+    total_is_estimate: bool = Field(description="Whether the total is estimated, as it is for very common words")
     has_next: bool
     has_prev: bool
 
@@ -48,7 +49,7 @@ class SearchQuery(CallFilters):
 @router.get("", response_model_exclude_none=True)
 def find(viewer: ViewerDep, base_url: BaseUrl, wanted: Annotated[SearchQuery, Query()]) -> SearchPage:
     """Calls whose transcript matches, newest first, with the segments that do."""
-    found, total = search.find(viewer, wanted.q, wanted.speaker, wanted.chosen(), wanted.limit, wanted.offset)
+    page = search.find(viewer, wanted.q, wanted.speaker, wanted.chosen(), wanted.limit, wanted.offset)
     return SearchPage(
         results=[
             FoundCall(
@@ -64,9 +65,10 @@ def find(viewer: ViewerDep, base_url: BaseUrl, wanted: Annotated[SearchQuery, Qu
                     for row in each.hits
                 ],
             )
-            for each in found
+            for each in page.found
         ],
-        total=total,
-        has_next=wanted.offset + len(found) < total,
+        total=page.total,
+        total_is_estimate=page.is_estimate,
+        has_next=wanted.offset + len(page.found) < page.total,
         has_prev=wanted.offset > 0,
     )

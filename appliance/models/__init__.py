@@ -9,6 +9,7 @@ from appliance.models.objects import ObjectDeletion
 from appliance.models.pipelines import Pipeline, StageOutput
 from appliance.models.segments import Segment
 from appliance.models.sessions import LoginFailure, RefreshToken, RevokedToken
+from appliance.models.tallies import CallTally, TallyZone, TopicTally
 from appliance.models.users import User
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "AnalysisVersion",
     "Base",
     "Call",
+    "CallTally",
     "Event",
     "Export",
     "LoginFailure",
@@ -25,5 +27,7 @@ __all__ = [
     "RevokedToken",
     "Segment",
     "StageOutput",
+    "TallyZone",
+    "TopicTally",
     "User",
 ]

@@ -60,7 +60,6 @@ class AiAnalysis(Judged, Identified, Timestamped, Base):
         CheckConstraint("sentiment_score BETWEEN -1 AND 1", name="sentiment_score"),
         CheckConstraint("cardinality(topics) <= 5", name="topics"),
         CheckConstraint(one_of("outcome", *OUTCOMES), name="outcome"),
-        Index("ix_ai_analyses_sentiment", "sentiment"),
         Index("ix_ai_analyses_outcome", "outcome"),
     )
 

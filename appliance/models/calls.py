@@ -7,9 +7,10 @@ from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from appliance.models.analyses import AiAnalysis
+from appliance.models.analyses import AiAnalysis, Sentiment
 from appliance.models.base import Base, Identified, Timestamped, one_of
 from appliance.models.pipelines import Pipeline
 from appliance.models.segments import Segment
@@ -19,6 +20,9 @@ CallType = Literal["incoming", "outgoing"]
 
 CallStatus = Literal["in-progress", "completed", "missed"]
 """in-progress: the pipeline works on it. completed: it took place, analysed or not. missed: nobody answered."""
+
+
+KEPT = "Of the finished analysis, kept by the database"
 
 
 class Call(Identified, Timestamped, Base):
@@ -33,6 +37,9 @@ class Call(Identified, Timestamped, Base):
         UniqueConstraint("uploaded_by_id", "idempotency_key"),
         Index("ix_calls_date_id", "date", "id"),
         Index("ix_calls_duration_ms_id", "duration_ms", "id"),
+        Index("ix_calls_status_date_id", "status", "date", "id"),
+        Index("ix_calls_sentiment_date_id", "sentiment", "date", "id"),
+        Index("ix_calls_manager_id_duration_ms_id", "manager_id", "duration_ms", "id"),
         Index("ix_calls_manager_id_date_id", "manager_id", "date", "id"),
         Index("ix_calls_created_at", "created_at"),
         Index(
@@ -65,6 +72,12 @@ class Call(Identified, Timestamped, Base):
     roles_rule: Mapped[str | None] = mapped_column(comment="What decided who is A and who is B")
     roles_confidence: Mapped[float | None]
     speakers_swapped: Mapped[bool] = mapped_column(server_default=text("false"), default=False)
+
+    sentiment: Mapped[Sentiment | None] = mapped_column(Text, comment=KEPT)
+    sentiment_score: Mapped[float | None] = mapped_column(comment=KEPT)
+    topics: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"), comment=KEPT)
+    client_ms: Mapped[int] = mapped_column(server_default=text("0"), default=0, comment="How long the client speaks")
+    manager_ms: Mapped[int] = mapped_column(server_default=text("0"), default=0, comment="How long the manager speaks")
 
     manager: Mapped[User] = relationship(lazy="raise", foreign_keys=[manager_id])
     segments: Mapped[list[Segment]] = relationship(lazy="raise", order_by=Segment.position, passive_deletes=True)

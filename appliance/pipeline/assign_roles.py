@@ -51,5 +51,16 @@ class AssignRoles:
         session.execute(
             update(Call)
             .where(Call.id == context.call_id)
-            .values(roles_rule=output["rule"], roles_confidence=output["confidence"], speakers_swapped=False)
+            .values(
+                roles_rule=output["rule"],
+                roles_confidence=output["confidence"],
+                speakers_swapped=False,
+                client_ms=_spoken(rows, "A"),
+                manager_ms=_spoken(rows, "B"),
+            )
         )
+
+
+def _spoken(rows: list[dict[str, Any]], speaker: str) -> int:
+    """How long a speaker speaks, in milliseconds."""
+    return sum(row["end_ms"] - row["start_ms"] for row in rows if row["speaker"] == speaker)

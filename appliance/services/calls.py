@@ -225,6 +225,7 @@ def swap_speakers(viewer: Viewer, call_id: UUID) -> Call:
         other = case((Segment.speaker == "A", "B"), else_="A")
         session.execute(update(Segment).where(Segment.call_id == call_id).values(speaker=other))
         call.speakers_swapped = not call.speakers_swapped
+        call.client_ms, call.manager_ms = call.manager_ms, call.client_ms
     return show(viewer, call_id)
 
 

@@ -16,6 +16,15 @@ from appliance.store.visibility import Viewer
 
 
 @dataclass(frozen=True, slots=True)
+class FoundPage:
+    """A page of what was found; `total` is estimated where `is_estimate` says so."""
+
+    found: list[Found]
+    total: int
+    is_estimate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """A call and those of its segments that match."""
 
@@ -25,15 +34,16 @@ class Found:
 
 def find(
     viewer: Viewer, query: str, speaker: Literal["A", "B"] | None, wanted: CallFilter, limit: int, offset: int
-) -> tuple[list[Found], int]:
+) -> FoundPage:
     """A page of calls whose transcript matches, newest first, and how many there are."""
     if not query.strip():
-        return [], 0
+        return FoundPage([], 0)
     with db.unit_of_work() as session:
-        ids, total = search.find(session, viewer, query, speaker, wanted, settings().site_timezone, limit, offset)
+        page = search.find(session, viewer, query, speaker, wanted, settings().site_timezone, limit, offset)
         loaded = session.scalars(
-            select(Call).where(Call.id.in_(ids)).options(joinedload(Call.manager), joinedload(Call.analysis))
+            select(Call).where(Call.id.in_(page.ids)).options(joinedload(Call.manager), joinedload(Call.analysis))
         )
         by_id = {call.id: call for call in loaded}
-        hits = search.hits(session, ids, query, speaker)
-    return [Found(by_id[call_id], hits.get(call_id, [])) for call_id in ids if call_id in by_id], total
+        hits = search.hits(session, page.ids, query, speaker)
+    found = [Found(by_id[call_id], hits.get(call_id, [])) for call_id in page.ids if call_id in by_id]
+    return FoundPage(found, page.total, page.is_estimate)

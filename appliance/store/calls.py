@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, delete, func, select
+from sqlalchemy import Row, and_, any_, delete, func, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from appliance.models import AiAnalysis, Call, User
-from appliance.store import deletions
-from appliance.store.call_filters import ORDERS, CallFilter, Sort, conditions, ordered
+from appliance.models import AiAnalysis, Call, Pipeline, User
+from appliance.store import deletions, tallies
+from appliance.store.call_filters import CallFilter, Sort, conditions, ordered
 from appliance.store.visibility import Viewer, visible_to
+
+FOR_LISTS = (joinedload(Call.manager), joinedload(Call.analysis))
 
 EXPORT_PORTION = 2000
 """Rows that an export holds in memory."""
@@ -46,9 +48,17 @@ def page(
 ) -> tuple[Sequence[Call], int]:
     """One page of the calls that a viewer may see, and how many there are in all."""
     where = conditions(viewer, wanted, zone)
-    total = session.scalar(select(func.count()).select_from(Call).where(*where)) or 0
-    query = select(Call).where(*where).options(joinedload(Call.manager), joinedload(Call.analysis))
-    return session.scalars(ordered(query, sort).limit(limit).offset(offset)).all(), total
+    if tallies.can_count(wanted):
+        total = tallies.count(session, viewer, wanted)
+        # The rows of earlier pages are passed over in the index, not read.
+        ids = ordered(select(Call.id).where(*where), sort).limit(limit).offset(offset)
+    else:
+        # Found once by the indexes, then counted and ordered; the planner would rather try every call in order.
+        found = select(Call.id, Call.date, Call.duration_ms).where(*where).cte("found").prefix_with("MATERIALIZED")
+        total = session.scalar(select(func.count()).select_from(found)) or 0
+        ids = ordered(select(found.c.id), sort, found.c).limit(limit).offset(offset)
+    query = select(Call).where(Call.id == any_(func.array(ids.scalar_subquery()))).options(*FOR_LISTS)
+    return session.scalars(ordered(query, sort)).all(), total
 
 
 def exported(session: Session, viewer: Viewer, wanted: CallFilter, zone: str) -> Iterator[Row[Any]]:
@@ -64,9 +74,8 @@ def exported(session: Session, viewer: Viewer, wanted: CallFilter, zone: str) ->
         .join(User, Call.manager_id == User.id)
         .outerjoin(AiAnalysis, analysed)
         .where(*conditions(viewer, wanted, zone))
-        .order_by(*ORDERS["date_desc"])
     )
-    return iter(session.execute(query, execution_options={"yield_per": EXPORT_PORTION}))
+    return iter(session.execute(ordered(query, "date_desc"), execution_options={"yield_per": EXPORT_PORTION}))
 
 
 def visible_ids(session: Session, viewer: Viewer, ids: Sequence[UUID]) -> Sequence[UUID]:
@@ -76,6 +85,10 @@ def visible_ids(session: Session, viewer: Viewer, ids: Sequence[UUID]) -> Sequen
 
 def remove(session: Session, ids: Sequence[UUID]) -> int:
     """Delete calls with everything that belongs to them; their recordings are marked for deletion. Returns how many."""
+    # A stage that is being recorded holds its pipeline row and then wants the call: take them in the same order.
+    session.execute(
+        select(Pipeline.call_id).where(Pipeline.call_id.in_(ids)).order_by(Pipeline.call_id).with_for_update()
+    )
     gone = session.execute(delete(Call).where(Call.id.in_(ids)).returning(Call.audio_key)).scalars().all()
     deletions.mark(session, gone)
     return len(gone)

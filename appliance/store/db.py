@@ -12,6 +12,9 @@ from sqlalchemy.orm import Session
 
 from appliance.config import settings
 
+SIMILAR = 0.45
+"""Word similarity (pg_trgm) from which on a name with a typing error is meant: one letter wrong in six."""
+
 
 def dsn() -> str:
     """The database's address in the plain form that psycopg and the operator use."""
@@ -28,7 +31,11 @@ def engine() -> Engine:
         max_overflow=20,
         pool_timeout=5,
         hide_parameters=True,  # an exception's text may be logged
-        connect_args={"connect_timeout": 4, "application_name": "call-analytics"},
+        connect_args={
+            "connect_timeout": 4,
+            "application_name": "call-analytics",
+            "options": f"-c pg_trgm.word_similarity_threshold={SIMILAR}",
+        },
     )
 
 

@@ -1,4 +1,4 @@
-"""Counts over the calls that a viewer may see. Days, weeks and months are the site's."""
+"""Numbers of the dashboard, from the tallies. Days, weeks and months are the site's."""
 
 from __future__ import annotations
 
@@ -6,139 +6,103 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Date, Float, and_, case, cast, func, select
+from sqlalchemy import ColumnElement, Date, and_, cast, func, select
 from sqlalchemy.orm import Session
 
-from appliance.models import AiAnalysis, Call, Segment, User
-from appliance.store.call_filters import CallFilter, conditions, start_of
+from appliance.models import CallTally, TopicTally, User
+from appliance.store import tallies
+from appliance.store.call_filters import CallFilter
 from appliance.store.visibility import Viewer
 
 Period = Literal["day", "week", "month"]
 TOP_MANAGERS = 10
 TOP_TOPICS = 5
 
-ANALYSED = AiAnalysis.processing_status == "completed"
-SCORE = case((ANALYSED, AiAnalysis.sentiment_score))
-"""The score of an analysed call; NULL, which averages skip, of any other."""
+ANALYSED = CallTally.sentiment.is_not(None)
+TOOK_PLACE = CallTally.status != "missed"
 
 
-def count_where(condition: ColumnElement[bool]) -> Any:
-    """count(*) FILTER (WHERE condition)."""
-    return func.count().filter(condition)
+def calls_where(*condition: ColumnElement[bool]) -> Any:
+    """How many calls fulfil a condition."""
+    counted = func.sum(CallTally.calls)
+    return func.coalesce(counted.filter(and_(*condition)) if condition else counted, 0)
 
 
-def local_period(period: Period, zone: str) -> Any:
-    """The first day of the period that a call belongs to."""
-    return cast(func.date_trunc(period, func.timezone(zone, Call.date)), Date)
+AVG_DURATION_S = func.coalesce(
+    func.sum(CallTally.duration_ms).filter(TOOK_PLACE) / func.nullif(calls_where(TOOK_PLACE), 0) / 1000, 0
+).label("avg_duration_s")
+AVG_SENTIMENT = func.coalesce(
+    func.sum(CallTally.score).filter(ANALYSED) / func.nullif(calls_where(ANALYSED), 0), 0
+).label("avg_sentiment")
 
 
-def totals(session: Session, viewer: Viewer, wanted: CallFilter, zone: str, today: date) -> Any:
+def totals(session: Session, viewer: Viewer, wanted: CallFilter, today: date) -> Any:
     """One row: total, today, completed, missed, avg_duration_s, avg_sentiment."""
     return session.execute(
         select(
-            func.count().label("total"),
-            count_where(Call.date >= start_of(today, zone)).label("today"),
-            count_where(Call.status == "completed").label("completed"),
-            count_where(Call.status == "missed").label("missed"),
-            func.coalesce(func.avg(Call.duration_ms).filter(Call.status != "missed") / 1000, 0).label("avg_duration_s"),
-            func.coalesce(func.avg(SCORE), 0).label("avg_sentiment"),
-        )
-        .select_from(Call)
-        .join(AiAnalysis, AiAnalysis.call_id == Call.id, isouter=True)
-        .where(*conditions(viewer, wanted, zone))
+            calls_where().label("total"),
+            calls_where(CallTally.start >= today, CallTally.level == "day").label("today"),
+            calls_where(CallTally.status == "completed").label("completed"),
+            calls_where(CallTally.status == "missed").label("missed"),
+            AVG_DURATION_S,
+            AVG_SENTIMENT,
+        ).where(*tallies.days(CallTally, viewer, wanted))
     ).one()
 
 
-def by_period(session: Session, viewer: Viewer, wanted: CallFilter, zone: str, period: Period) -> Sequence[Any]:
+def by_period(session: Session, viewer: Viewer, wanted: CallFilter, period: Period) -> Sequence[Any]:
     """Rows: start, calls, missed, avg_duration_s, avg_sentiment, positive, neutral, negative; oldest first."""
-    start = local_period(period, zone).label("start")
-    labels = [
-        count_where(and_(ANALYSED, AiAnalysis.sentiment == label)).label(label)
-        for label in ("positive", "neutral", "negative")
-    ]
+    start = cast(func.date_trunc(period, CallTally.start), Date).label("start")
+    labels = [calls_where(CallTally.sentiment == label).label(label) for label in ("positive", "neutral", "negative")]
+    missed = calls_where(CallTally.status == "missed").label("missed")
     return session.execute(
-        select(
-            start,
-            func.count().label("calls"),
-            count_where(Call.status == "missed").label("missed"),
-            func.coalesce(func.avg(Call.duration_ms).filter(Call.status != "missed") / 1000, 0).label("avg_duration_s"),
-            func.coalesce(func.avg(SCORE), 0).label("avg_sentiment"),
-            *labels,
-        )
-        .select_from(Call)
-        .join(AiAnalysis, AiAnalysis.call_id == Call.id, isouter=True)
-        .where(*conditions(viewer, wanted, zone))
+        select(start, calls_where().label("calls"), missed, AVG_DURATION_S, AVG_SENTIMENT, *labels)
+        .where(*tallies.days(CallTally, viewer, wanted))
         .group_by(start)
+        .having(calls_where() > 0)
         .order_by(start)
     ).all()
 
 
-def topics(session: Session, viewer: Viewer, wanted: CallFilter, zone: str, limit: int) -> Sequence[Any]:
-    """Rows: topic, calls; the most frequent first."""
-    topic = func.unnest(AiAnalysis.topics).label("topic")
-    found = (
-        select(topic)
-        .select_from(Call)
-        .join(AiAnalysis, AiAnalysis.call_id == Call.id)
-        .where(ANALYSED, *conditions(viewer, wanted, zone))
-        .subquery()
-    )
-    counted = func.count().label("calls")
-    query = select(found.c.topic, counted).group_by(found.c.topic).order_by(counted.desc(), found.c.topic)
-    return session.execute(query.limit(limit)).all()
+def by_manager(session: Session, viewer: Viewer, wanted: CallFilter, limit: int | None) -> Sequence[Any]:
+    """Rows: id, name, calls, missed, avg_duration_s, avg_sentiment, talk_share; who has most calls first.
 
-
-def by_manager(session: Session, viewer: Viewer, wanted: CallFilter, zone: str, limit: int | None) -> Sequence[Any]:
-    """Rows: id, name, calls, missed, avg_duration_s, avg_sentiment; who has most calls first."""
-    calls = func.count().label("calls")
+    talk_share: the share of speech that is the manager's.
+    """
+    calls = calls_where().label("calls")
+    own, all_speech = func.sum(CallTally.manager_ms), func.sum(CallTally.manager_ms + CallTally.client_ms)
     query = (
         select(
             User.id,
             User.name,
             calls,
-            count_where(Call.status == "missed").label("missed"),
-            func.coalesce(func.avg(Call.duration_ms).filter(Call.status != "missed") / 1000, 0).label("avg_duration_s"),
-            func.coalesce(func.avg(SCORE), 0).label("avg_sentiment"),
+            calls_where(CallTally.status == "missed").label("missed"),
+            AVG_DURATION_S,
+            AVG_SENTIMENT,
+            func.coalesce(own / func.nullif(all_speech, 0), 0).label("talk_share"),
         )
-        .select_from(Call)
-        .join(User, User.id == Call.manager_id)
-        .join(AiAnalysis, AiAnalysis.call_id == Call.id, isouter=True)
-        .where(*conditions(viewer, wanted, zone))
+        .select_from(CallTally)
+        .join(User, User.id == CallTally.manager_id)
+        .where(*tallies.by_manager(CallTally, viewer, wanted))
         .group_by(User.id, User.name)
+        .having(calls_where() > 0)
         .order_by(calls.desc(), User.name)
     )
     return session.execute(query.limit(limit)).all()
 
 
-def manager_topics(session: Session, viewer: Viewer, wanted: CallFilter, zone: str) -> dict[Any, list[str]]:
+def manager_topics(session: Session, viewer: Viewer, wanted: CallFilter) -> dict[Any, list[str]]:
     """The most frequent topics of each manager's calls, by the manager's id."""
-    topic = func.unnest(AiAnalysis.topics).label("topic")
-    found = (
-        select(Call.manager_id, topic)
-        .select_from(Call)
-        .join(AiAnalysis, AiAnalysis.call_id == Call.id)
-        .where(ANALYSED, *conditions(viewer, wanted, zone))
-        .subquery()
+    counted = func.sum(TopicTally.calls)
+    query = (
+        select(TopicTally.manager_id, TopicTally.topic)
+        .where(*tallies.by_manager(TopicTally, viewer, wanted))
+        .group_by(TopicTally.manager_id, TopicTally.topic)
+        .having(counted > 0)
+        .order_by(counted.desc(), TopicTally.topic)
     )
-    counted = func.count()
-    query = select(found.c.manager_id, found.c.topic).group_by(found.c.manager_id, found.c.topic)
     grouped: dict[Any, list[str]] = {}
-    for manager_id, name in session.execute(query.order_by(counted.desc(), found.c.topic)):
+    for manager_id, name in session.execute(query):
         if len(grouped.setdefault(manager_id, [])) < TOP_TOPICS:
             grouped[manager_id].append(name)
     return grouped
-
-
-def talk_shares(session: Session, viewer: Viewer, wanted: CallFilter, zone: str) -> dict[Any, float]:
-    """The share of speech that is the manager's, over all of a manager's calls, by the manager's id."""
-    length = cast(Segment.end_ms - Segment.start_ms, Float)
-    spoken = func.sum(length)
-    own = func.sum(length).filter(Segment.speaker == "B")
-    query = (
-        select(Call.manager_id, func.coalesce(own, 0) / func.nullif(spoken, 0))
-        .select_from(Call)
-        .join(Segment, Segment.call_id == Call.id)
-        .where(*conditions(viewer, wanted, zone))
-        .group_by(Call.manager_id)
-    )
-    return {manager_id: float(share or 0) for manager_id, share in session.execute(query)}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, cast, func, literal, or_
+from sqlalchemy import ColumnElement, Text, and_, cast, func, literal, or_
 from sqlalchemy.dialects.postgresql import REGCONFIG
+
+from appliance.models import Segment
 
 CONFIGURATIONS = ("russian", "english", "simple")
 """A segment's vector is made by the configuration of its language; a query does not say in which it is."""
@@ -42,6 +44,11 @@ def queries(query: str) -> list[ColumnElement[Any]]:
     return found
 
 
-def matches(vector: Any, query: str) -> ColumnElement[bool]:
-    """The condition that a search vector matches a query."""
-    return or_(*(vector.op("@@")(each) for each in queries(query)))
+def matches(query: str) -> ColumnElement[bool]:
+    """The condition that a segment matches a query, by the rules of the segment's language."""
+    russian, english, simple = (Segment.search.op("@@")(each) for each in queries(query))
+    return or_(
+        and_(Segment.language == "ru", russian),
+        and_(Segment.language == "en", english),
+        and_(Segment.language != "ru", Segment.language != "en", simple),
+    )

@@ -15,7 +15,7 @@ from appliance.config import settings
 from appliance.models import Export, LoginFailure, ObjectDeletion, Pipeline, RefreshToken, RevokedToken
 from appliance.pipeline import plan
 from appliance.pipeline.stage import Queue
-from appliance.store import db, deletions, objects, pipelines
+from appliance.store import db, deletions, objects, pipelines, tallies
 from appliance.tasks import queue
 
 log = logs.get(__name__)
@@ -28,12 +28,23 @@ SCRATCH_KEPT_S = 24 * 3600.0
 
 def keep_house(stop: threading.Event) -> None:
     """Do a round now and then until `stop` is set. One process in the whole installation works, the others wait."""
+    zone = ""
     while not stop.is_set():
         try:
+            zone = zone or keep_zone()
             round_once()
         except Exception as error:  # noqa: BLE001 - the database or the store may be away for a while
             log.warning("housekeeping_failed", error=type(error).__name__)
         stop.wait(settings().housekeeping_interval_s)
+
+
+def keep_zone() -> str:
+    """Let the tallies' days be the site's, whose time zone may have been changed since the last start."""
+    zone = settings().site_timezone
+    with db.unit_of_work() as session:
+        if tallies.keep_zone(session, zone):
+            log.info("calls_counted_anew", zone=zone)
+    return zone
 
 
 def round_once() -> None:
@@ -42,6 +53,7 @@ def round_once() -> None:
         if not pipelines.lock_housekeeping(session):
             return
         bells = recover(session)
+        tallies.merge(session)
     for call_id, name in bells:
         queue.ring(call_id, name)
     delete_objects()

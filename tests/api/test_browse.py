@@ -82,6 +82,8 @@ def known(running: Running) -> Iterator[list[str]]:
                 manager_id=users.manager_named(session, told["manager"]).id,
                 duration_ms=told["s"] * 1000,
                 date=NOON - timedelta(days=told["days"]),
+                client_ms=4000 * sum(speaker == "A" for speaker, _ in told["said"]),
+                manager_ms=4000 * sum(speaker == "B" for speaker, _ in told["said"]),
             )
             session.add(call)
             session.flush()

@@ -164,6 +164,7 @@ export const SearchPage = z.strictObject({
     }),
   ),
   ...paged,
+  total_is_estimate: z.boolean(),
 });
 
 export const Stats = z.strictObject({

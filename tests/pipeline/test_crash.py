@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from sqlalchemy import func, select, text, update
 
@@ -61,18 +62,31 @@ def test_a_speech_worker_killed_in_mid_call(apart: Running, people: dict[str, st
     """kill -9 while the stage runs: the lease expires, another worker finishes the call, exactly once."""
     http = apart.client(people["admin"])
     apart.start("housekeeping", "analysis")
-    call_id = upload(http, SAMPLES / "ru-test-drive.mp3").json()["id"]
-    apart.start("speech")
-    wait_until(lambda: state_of(call_id) == ("running", stage), 60, f"stage {stage}")
-    apart.kill("speech")
-    state, reached = state_of(call_id)
+    call_id = killed_in(stage, apart, http)
     apart.start("speech")
     call = processed(http, call_id)
     assert call["status"] == "completed"
     assert "processing_error" not in call
     assert len({segment["id"] for segment in call["transcript"]}) == len(call["transcript"]) > 0
     assert_done_once(call_id)
-    assert state == "running", f"killed too late, already at {reached}"
+
+
+def killed_in(stage: str, apart: Running, http: httpx.Client) -> str:
+    """A call whose worker was killed in a stage. Some stages are short: where the kill came too late, another call."""
+    for _ in range(8):
+        call_id: str = upload(http, SAMPLES / "ru-test-drive.mp3").json()["id"]
+        apart.start("speech")
+        deadline = time.monotonic() + 60
+        while state_of(call_id) != ("running", stage) and not passed(call_id, stage) and time.monotonic() < deadline:
+            time.sleep(0.002)
+        apart.kill("speech")
+        if state_of(call_id) == ("running", stage):
+            return call_id
+    raise AssertionError(f"no worker was caught in {stage}")
+
+
+def passed(call_id: str, stage: str) -> bool:
+    return count(StageOutput, call_id, stage=stage) > 0
 
 
 def test_a_call_that_kills_its_workers_is_parked(apart: Running, people: dict[str, str]) -> None:
