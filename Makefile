@@ -43,6 +43,10 @@ endef
 demo: packages .venv/.installed ## Set up, start everything, send a sample call through and show the result
 	@$(BIN)/appliance demo $(CALL)
 
+.PHONY: seed-demo
+seed-demo: packages .venv/.installed ## Start the demonstration and fill it with 2 users and 20 calls
+	@$(BIN)/appliance seed-demo
+
 .PHONY: start
 start: packages .venv/.installed ## Start everything without the sample call
 	@$(BIN)/appliance up

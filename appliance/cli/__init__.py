@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import typer
 
 from appliance import logs
-from appliance.cli import evaluate, preflight, process, serve, show, stack, users, weights
+from appliance.cli import evaluate, preflight, process, seed, serve, show, stack, users, weights
 from appliance.errors import ApplianceError, EngineError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_show_locals=False)
@@ -28,6 +28,7 @@ for command in (
     stack.down,
     stack.status,
     stack.demo,
+    seed.seed_demo,
 ):
     app.command()(command)
 

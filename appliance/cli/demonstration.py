@@ -8,18 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import yaml
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from websockets.sync.client import connect
 
 from appliance.cli import show
 from appliance.errors import ApplianceError
-from appliance.services import users
-
-PASSWORD = "password123"  # noqa: S105 - known to everybody, and refused outside the demonstration
-ADMIN, MANAGER = "admin@autogroup.ru", "manager@autogroup.ru"
-DIALOGUES = Path(__file__).parent.parent.parent / "samples" / "dialogues.yaml"
+from appliance.services.demo_data import ADMIN, PASSWORD, dialogues
 
 PATIENCE_S = 600
 
@@ -30,17 +25,9 @@ class ProcessingFailed(ApplianceError):
     en = "Processing failed: {reason}"
 
 
-def create_users() -> None:
-    """The two demo users, once."""
-    if not users.exists(ADMIN):
-        users.create("Администратор", ADMIN, PASSWORD, "admin")
-    if not users.exists(MANAGER):
-        users.create("Анна Смирнова", MANAGER, PASSWORD, "manager")
-
-
 def told_about(recording: Path) -> dict[str, str]:
     """What the form says of a recording: the sample calls' own data, or a plain incoming call."""
-    known = yaml.safe_load(DIALOGUES.read_text(encoding="utf-8")).get(recording.stem)
+    known = dialogues().get(recording.stem)
     if known is None:
         return {"type": "incoming", "managerName": "Анна Смирнова"}
     fields = {

@@ -59,6 +59,7 @@ def demo(
 ) -> None:
     """Start everything, send one call through as the frontend would, and show what became of it."""
     from appliance.cli import demonstration
+    from appliance.services import demo_data
     from installer import stack
 
     recording = call or SAMPLES / "ru-test-drive.mp3"
@@ -67,5 +68,5 @@ def demo(
     console = Console()
     site = stack.up(data_dir, port, lambda step: console.print(f"  {step} ..."), demo=True)
     os.environ["APPLIANCE_ENV_FILE"] = str(site.env_file)
-    demonstration.create_users()
+    demo_data.create_users()
     demonstration.run(console, f"http://localhost:{port}", recording)
