@@ -84,8 +84,9 @@ test-vllm: .venv/.installed-dev .venv-vllm/.installed-cpu ## Test against a real
 	@$(BIN)/python -m pytest -q --no-header tests/llm
 
 .PHONY: bench
-bench: packages .venv/.installed-dev ## Measure speed as ratios against peers in the same run
-	@$(BIN)/python -m benchmarks
+bench: .venv/.installed-dev ## Measure speed as ratios against peers in the same run (FULL=1: a million calls)
+	@installer/packages.sh ffmpeg
+	@$(BIN)/python -m benchmarks $(if $(FULL),--full)
 
 .PHONY: evaluate
 evaluate: .venv/.installed ## Measure the demo weights in both engines

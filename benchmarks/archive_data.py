@@ -95,7 +95,7 @@ def shares(count: int) -> np.ndarray:
     return np.cumsum(weights / weights.sum())
 
 
-def fill(dsn: str, calls: int, zone: str) -> None:
+def fill(dsn: str, calls: int) -> None:
     """Write so many calls, in two processes, and index what is said. The database has no calls before."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("DROP INDEX ix_segments_search")
@@ -108,12 +108,11 @@ def fill(dsn: str, calls: int, zone: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("SET maintenance_work_mem = '1GB'")
         connection.execute(INDEX)
-    settle(dsn, zone)
+    settle(dsn)
 
 
-def settle(dsn: str, zone: str) -> None:
+def settle(dsn: str) -> None:
     """What a running archive has behind it: statistics for the planner, and hint bits."""
-    del zone
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE)")
 

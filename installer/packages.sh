@@ -1,5 +1,6 @@
 #!/bin/sh
 # Install what is missing from the operating system, by apt only: python3-venv and PostgreSQL's server.
+# Arguments are programs that are wanted besides, each in a package of its own name.
 # Leaves a PostgreSQL that is already there alone, and starts none: the appliance runs its own, on its own port.
 set -eu
 
@@ -7,6 +8,9 @@ missing=""
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
+for program in "$@"; do
+    command -v "$program" >/dev/null || missing="$missing $program"
+done
 [ -n "$missing" ] || exit 0
 
 echo "Installing from apt:$missing"

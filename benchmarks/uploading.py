@@ -1,0 +1,87 @@
+"""Uploads of 95 MB, against the minio SDK putting the same file; and what an upload costs in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+from minio import Minio
+
+from benchmarks.installation import Installation
+from benchmarks.recordings import RATE
+from benchmarks.report import Line, compare, limit
+
+MEGABYTES = 95
+CLIENTS = (1, 8)
+MEMORY_PER_UPLOAD_MB = 20
+SILENCE = b"\0" * (1 << 20)
+
+
+def measure(folder: Path, here: Installation) -> Iterator[Line]:
+    recording = _recording(folder)
+    for worker in ("speech", "analysis"):  # what is uploaded is not to be worked on meanwhile
+        here.pause(worker)
+    http, store = here.client(), _store(here)
+
+    def ours() -> None:
+        with recording.open("rb") as file:
+            form = {"type": "incoming", "managerName": "Анна Смирнова"}
+            http.post("/api/calls", data=form, files={"audio": (recording.name, file)}).raise_for_status()
+
+    def theirs() -> None:
+        store.fput_object("call-recordings", f"bench/{uuid4()}.wav", str(recording), part_size=128 * 1024 * 1024)
+
+    for clients in CLIENTS:
+        name = f"{MEGABYTES} MB by {clients} client{'s' if clients > 1 else ''}"
+        yield compare("upload", name, "minio SDK", _times(ours, clients), _times(theirs, clients), runs=2, target=0.8)
+    yield limit("upload", "memory of the API per upload", "MB", [_memory_mb(here, ours)], MEMORY_PER_UPLOAD_MB)
+
+
+def _times(work: Callable[[], None], clients: int) -> Callable[[], object]:
+    def together() -> None:
+        with ThreadPoolExecutor(clients) as pool:
+            list(pool.map(lambda _: work(), range(clients)))
+
+    return together
+
+
+def _recording(folder: Path) -> Path:
+    """A wav of nothing: 16-bit stereo."""
+    target = folder / "large.wav"
+    frames = MEGABYTES * 1024 * 1024 // 4
+    import wave
+
+    with target.open("wb") as file, wave.open(file, "wb") as sound:
+        sound.setnchannels(2)
+        sound.setsampwidth(2)
+        sound.setframerate(RATE)
+        for _ in range(frames * 4 // len(SILENCE)):
+            sound.writeframes(SILENCE)
+    return target
+
+
+def _store(here: Installation) -> Minio:
+    facts = here.site.facts()
+    address = facts["S3_ENDPOINT"].removeprefix("http://")
+    keys = {"access_key": facts["S3_ACCESS_KEY"], "secret_key": facts["S3_SECRET_KEY"]}
+    return Minio(address, secure=False, region="us-east-1", **keys)
+
+
+def _memory_mb(here: Installation, upload: Callable[[], None]) -> float:
+    """How much larger the API's process becomes while a recording is uploaded, after others were."""
+    before, most, done = here.memory_mb("api"), 0.0, threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not done.wait(0.02):
+            most = max(most, here.memory_mb("api"))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    upload()
+    done.set()
+    watcher.join()
+    return max(most - before, 0.1)
