@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from appliance.evaluation.report import Grid
+    from appliance.evaluation.sets import Recording
+    from appliance.evaluation.systems import System
+
 app = typer.Typer(no_args_is_help=True, help="Offline evaluation.")
+
+WIDE = 200
 
 WEIGHTS = Path(__file__).parent.parent.parent / "weights" / "demo"
 
@@ -41,6 +50,63 @@ def demo_weights(
                     engine.name, score.group, *counts, *(f"{r:.1%}" for r in rates), f"{score.real_time_factor:.3f}"
                 )
     console.print(table)
+
+
+@app.command("make-set")
+def make_set(
+    out: Annotated[Path, typer.Option(help="Folder to write recordings and references to")],
+    synthetic: Annotated[int, typer.Option(min=0, help="Invented calls, spoken by espeak-ng")] = 0,
+    variant: Annotated[
+        list[str] | None, typer.Option(help="Of invented calls: mono or stereo, clean, telephone or noise: mono-clean")
+    ] = None,
+) -> None:
+    """Make a set to evaluate on."""
+    from appliance.evaluation.synthetic import VARIANTS, make
+
+    written = sum(1 for _ in make(synthetic, out, variant or VARIANTS))
+    typer.echo(f"{out}: {written} recordings")
+
+
+@app.command()
+def speech(
+    set_dir: Annotated[Path, typer.Option("--set", help="Folder of recordings and references")],
+    weights: Annotated[
+        list[str] | None, typer.Option(help="Folder, ggml file, or demo (in both engines); give it again to compare")
+    ] = None,
+    engine: Annotated[list[str] | None, typer.Option(help="Only these engines: faster-whisper, whisper.cpp")] = None,
+    report_dir: Annotated[
+        Path | None, typer.Option("--report", help="Write report.md, report.html, figures.json")
+    ] = None,
+) -> None:
+    """Word, speaker and role errors, language and speed of any weights on a set of recordings, side by side."""
+    from appliance.config import Settings
+    from appliance.evaluation import report, speech_report
+    from appliance.evaluation.sets import read_set
+    from appliance.evaluation.systems import systems
+    from appliance.evaluation.transcripts import measure
+
+    recordings = read_set(set_dir)
+    console, scores = Console(stderr=True), []
+    for system in systems(Settings.offline(), weights or ["demo"], engine or []):
+        with console.status(system.name) as status:
+
+            def tell(recording: Recording, of: System = system, on: Status = status) -> None:
+                on.update(f"{of.name}: {recording.name}")
+
+            scores.append(measure(system.name, system.equipment, recordings, tell))
+    _print(speech_report.totals(scores))
+    if report_dir:
+        for path in report.write(speech_report.report(scores, set_dir.name), report_dir):
+            typer.echo(path)
+
+
+def _print(grid: Grid) -> None:
+    """Not squeezed where nobody looks: in a pipe a terminal's 80 columns would cut every figure."""
+    table = Table(*grid.headings)
+    for row in grid.rows:
+        table.add_row(*row)
+    console = Console()
+    Console(width=None if console.is_terminal else WIDE).print(table)
 
 
 @app.command()

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import enum
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
-from uuid import uuid4
 
 import typer
 
@@ -42,31 +40,20 @@ def process(
 def run(settings: Any, file: Path, direction: Any, manager: str, tell: Any) -> dict[str, Any]:
     """The stages of the pipeline over one file; the result has the shape of the API's call, as far as it applies."""
     from appliance.api.schemas import WHOSE_WEIGHTS
-    from appliance.engines import audio
     from appliance.engines.conversation import Spoken, figures
     from appliance.pipeline.analyse import Analyse, conversation_of
     from appliance.pipeline.assign_roles import AssignRoles
-    from appliance.pipeline.decode import shape_of
     from appliance.pipeline.diarize import SPEAKER_SEGMENTS, Diarize
     from appliance.pipeline.equipment import Equipment
-    from appliance.pipeline.stage import StageContext
+    from appliance.pipeline.offline import processed
     from appliance.pipeline.transcribe import Transcribe
     from appliance.services.calls import examine
 
     with file.open("rb") as opened:
         facts = examine(opened, file, settings)
-    outputs: dict[str, dict[str, Any]] = {}
-    context = StageContext(uuid4(), direction, "", manager, outputs, Equipment(settings), lambda _: None)
-    scratch = context.equipment.scratch(context.call_id)
-    try:
-        tell("decode")
-        decoded = scratch / "samples.s16"
-        outputs["decode"] = shape_of(decoded, audio.decode(file, decoded))
-        for stage in (Transcribe(), Diarize(), AssignRoles(), Analyse()):
-            tell(stage.name)
-            outputs[stage.name] = stage.run(context)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    stages = (Transcribe(), Diarize(), AssignRoles(), Analyse())
+    with processed(file, stages, Equipment(settings), direction=direction, manager_name=manager, tell=tell) as context:
+        outputs = context.outputs
     said = SPEAKER_SEGMENTS.validate_python(outputs["diarize"]["segments"])
     spoken = conversation_of(context).utterances
     made, heard = outputs["analyse"]["record"], outputs["transcribe"]

@@ -56,13 +56,22 @@ def _call(sound: Samples, utterances: Sequence[dict[str, Any]], rng: random.Rand
 
 
 def telephone(samples: Samples, noise: np.random.Generator) -> Samples:
-    """White noise at NOISE_DB below speech, then 300-3400 Hz and 8-bit mu-law (ITU-T G.711)."""
+    """White noise at NOISE_DB below speech, over a telephone line."""
+    return in_telephone_band(with_noise(samples, noise))
+
+
+def with_noise(samples: Samples, noise: np.random.Generator) -> Samples:
+    """White noise at NOISE_DB below speech; pauses do not count as speech."""
     voiced = samples[np.abs(samples) > 1e-3]
     level = float(np.sqrt(np.mean(voiced**2))) * 10 ** (-NOISE_DB / 20)
-    noisy = samples + noise.normal(0, level, len(samples)).astype(np.float32)
-    spectrum = np.fft.rfft(noisy)
-    frequency = np.fft.rfftfreq(len(noisy), 1 / SAMPLE_RATE)
+    return samples + noise.normal(0, level, len(samples)).astype(np.float32)
+
+
+def in_telephone_band(samples: Samples) -> Samples:
+    """300-3400 Hz and 8-bit mu-law (ITU-T G.711)."""
+    spectrum = np.fft.rfft(samples)
+    frequency = np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE)
     spectrum[(frequency < BAND_HZ[0]) | (frequency > BAND_HZ[1])] = 0
-    band = np.fft.irfft(spectrum, len(noisy)).clip(-1, 1)
+    band = np.fft.irfft(spectrum, len(samples)).clip(-1, 1)
     curved = np.round(np.sign(band) * np.log1p(255 * np.abs(band)) / np.log(256) * 127) / 127
     return np.asarray(np.sign(curved) * (np.power(256, np.abs(curved)) - 1) / 255, np.float32)

@@ -5,9 +5,8 @@ Frames of 10 ms, optimal mapping of speakers, overlaps counted once per speaker 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,21 +23,12 @@ class ErrorRate:
     missed: float
     false_alarm: float
     confusion: float
+    speech_ms: int = 0
+    """The reference's speech that was scored, overlaps counted once per speaker: the weight in a mean."""
 
     @property
     def total(self) -> float:
         return self.missed + self.false_alarm + self.confusion
-
-
-def read_rttm(file: Path, uri: str | None = None) -> list[tuple[int, int, str]]:
-    """(start_ms, end_ms, speaker) of an RTTM file; of one recording where it holds several."""
-    turns = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        fields = line.split()
-        if fields and fields[0] == "SPEAKER" and (uri is None or fields[1] == uri):
-            start_ms = round(float(fields[3]) * 1000)
-            turns.append((start_ms, start_ms + round(float(fields[4]) * 1000), fields[7]))
-    return turns
 
 
 def _active(turns: Sequence[tuple[int, int, str | int]], frames: int) -> NDArray[np.bool_]:
@@ -74,4 +64,16 @@ def error_rate(
         missed=float(np.maximum(said - heard, 0).sum() / total),
         false_alarm=float(np.maximum(heard - said, 0).sum() / total),
         confusion=float((np.minimum(said, heard).sum() - right) / total),
+        speech_ms=int(said.sum()) * FRAME_MS,
     )
+
+
+def mean(rates: Iterable[ErrorRate]) -> ErrorRate:
+    """The error rate of several recordings together: each counts by its speech."""
+    listed = list(rates)
+    total = sum(rate.speech_ms for rate in listed)
+
+    def share(part: Callable[[ErrorRate], float]) -> float:
+        return sum(part(rate) * rate.speech_ms for rate in listed) / (total or 1)
+
+    return ErrorRate(share(lambda r: r.missed), share(lambda r: r.false_alarm), share(lambda r: r.confusion), total)

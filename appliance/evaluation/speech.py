@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.engines.speech import SAMPLE_RATE, Samples, SpeechEngine
-
-PUNCTUATION = re.compile(r"[^\w\s]|_")
+from appliance.evaluation.wording import normalised
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +33,6 @@ class SpeechScore:
     real_time_factor: float
 
 
-def normalised(text: str) -> str:
-    """Without case, punctuation and the difference between ё and е; a hyphen parts words."""
-    return " ".join(PUNCTUATION.sub(" ", text.lower().replace("ё", "е")).split())
-
-
 def evaluate(engine: SpeechEngine, items: Sequence[Item], languages: Sequence[str]) -> list[SpeechScore]:
     """Transcribe every item and score each group, in the order in which the groups first appear."""
     import jiwer
@@ -49,11 +42,11 @@ def evaluate(engine: SpeechEngine, items: Sequence[Item], languages: Sequence[st
         began = time.monotonic()
         found = engine.transcribe(item.samples, languages=languages)
         elapsed_s = time.monotonic() - began
-        text = normalised(" ".join(segment.text for segment in found.segments))
+        text = normalised(" ".join(segment.text for segment in found.segments), item.language)
         groups.setdefault(item.group, []).append((item, text, found.language == item.language, elapsed_s))
     scores = []
     for group, rows in groups.items():
-        references = [normalised(item.reference) for item, *_ in rows]
+        references = [normalised(item.reference, item.language) for item, *_ in rows]
         texts = [text for _, text, *_ in rows]
         audio_s = sum(len(item.samples) for item, *_ in rows) / SAMPLE_RATE
         scores.append(

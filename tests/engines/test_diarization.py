@@ -15,7 +15,8 @@ from appliance.engines.diarization.clustering import ClusteringDiarizer
 from appliance.engines.speech import SAMPLE_RATE, Samples, SpokenSegment, Word
 from appliance.engines.voice_activity import speech_regions
 from appliance.errors import EngineError
-from appliance.evaluation.diarization import error_rate, read_rttm
+from appliance.evaluation.diarization import error_rate
+from appliance.evaluation.sets import read_rttm
 from appliance.pipeline.equipment import SPEAKER_WEIGHTS
 from tests.conftest import SAMPLES
 

@@ -15,7 +15,7 @@ from appliance.engines import audio
 from appliance.engines.speech import SAMPLE_RATE, Samples, SpeechEngine
 from appliance.engines.speech.weights import open_engine
 from appliance.errors import EngineError
-from appliance.evaluation.speech import normalised
+from appliance.evaluation.wording import normalised
 from tests.conftest import SAMPLES
 
 DIALOGUES = yaml.safe_load((SAMPLES / "dialogues.yaml").read_text(encoding="utf-8"))
@@ -47,7 +47,8 @@ def heard(
         texts = []
         for samples in channels_of(name, tmp_path_factory.mktemp(name)):
             found = engines[which].transcribe(samples, languages=("ru", "en", "kk"))
-            texts.append(normalised(" ".join(segment.text for segment in found.segments)))
+            text = " ".join(segment.text for segment in found.segments)
+            texts.append(normalised(text, DIALOGUES[name]["language"]))
         return texts
 
     return listen
@@ -56,7 +57,8 @@ def heard(
 def said(name: str) -> list[str]:
     dialogue = DIALOGUES[name]
     sides: Sequence[str] = ("A", "B") if dialogue["sound"]["channels"] == 2 else ("AB",)
-    return [normalised(" ".join(text for speaker, text in dialogue["lines"] if speaker in side)) for side in sides]
+    texts = [" ".join(text for speaker, text in dialogue["lines"] if speaker in side) for side in sides]
+    return [normalised(text, dialogue["language"]) for text in texts]
 
 
 @pytest.mark.parametrize("name", DIALOGUES)
