@@ -223,6 +223,7 @@ class CallOut(CallBrief):
     transcript_model: str | None = Field(None, description="The weights that heard the call")
     transcript_notice: str | None = Field(None, description="What to know about a transcript of these weights")
     speaker_rule: str | None = Field(None, description="What decided who is the client")
+    speakers_swapped: bool = Field(False, description="A person has turned that decision round since")
     speaker_confidence: float | None = Field(None, ge=0, le=1)
     conversation: ConversationOut | None = Field(None, description="Missing where nothing was said")
     processing_stage: str | None = Field(None, description="Where the pipeline is, while it works on the call")
@@ -231,6 +232,7 @@ class CallOut(CallBrief):
     @classmethod
     def of(cls, call: Call, base_url: str) -> CallOut:
         fields = cls.fields_of(call, base_url)
+        fields["speakers_swapped"] = call.speakers_swapped
         fields["transcript"] = [SegmentOut.of(segment) for segment in call.segments]
         if call.analysis is not None:
             fields["aiAnalysis"] = AnalysisOut.of(call.analysis)

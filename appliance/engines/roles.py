@@ -23,6 +23,12 @@ INTRODUCTION_SEGMENTS = 4
 """People introduce themselves in the first things that they say, not later."""
 
 
+BOTH_SIDES = 3.0
+"""Cues for each side, in rough log-odds, from which on one voice cannot have said it all."""
+
+SENTENCE = re.compile(r"(?<=[.!?…])\s+")
+
+
 @dataclass(frozen=True, slots=True)
 class Roles:
     """The speaker number that is the manager, the rule that decided, and how sure it is (0.5-1)."""
@@ -85,6 +91,20 @@ def assign_roles(
     return Roles(other, "direction", 0.7)
 
 
+def both_sides_speak(texts: Sequence[str]) -> bool:
+    """Whether words alone say that a client and a manager speak: sentences of each that only he would say.
+
+    For two voices so alike that they are taken for one.
+    """
+    manager = client = 0.0
+    for sentence in (s for text in texts for s in SENTENCE.split(text)):
+        said = sentence.lower().replace("ё", "е")
+        introduces = any(pattern.search(said) for pattern in _cues().introduction)
+        lead = _lead(said) + (BOTH_SIDES if introduces else 0.0)
+        manager, client = manager + max(0.0, lead), client + max(0.0, -lead)
+    return min(manager, client) >= BOTH_SIDES
+
+
 def _said_by(segments: Sequence[SpeakerSegment], speaker: int) -> list[str]:
     return [s.text.lower().replace("ё", "е") for s in segments if s.speaker == speaker]
 
@@ -99,7 +119,10 @@ def _introduces(segments: Sequence[SpeakerSegment], speaker: int, names: Sequenc
 
 def _manager_score(segments: Sequence[SpeakerSegment], speaker: int) -> float:
     """Log-odds that a speaker is the manager, from the cues in what he says. Each cue counts once."""
-    said = " ".join(_said_by(segments, speaker))
+    return _lead(" ".join(_said_by(segments, speaker)))
+
+
+def _lead(said: str) -> float:
     found = sum(weight for weight, pattern in _cues().manager if pattern.search(said))
     return found - sum(weight for weight, pattern in _cues().client if pattern.search(said))
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from appliance.engines import audio
 from appliance.engines.diarization.attribution import SpeakerSegment, attribute, merge_channels
+from appliance.engines.roles import both_sides_speak
 from appliance.pipeline.decode import decoded_file
 from appliance.pipeline.stage import Queue, StageContext
 from appliance.pipeline.transcribe import TRANSCRIPTIONS
@@ -31,7 +32,10 @@ class Diarize:
             diarizer = context.equipment.diarizer
             samples = audio.samples_of(decoded_file(context), shape["of"], shape["channel"])
             context.on_progress(0.1)
-            name, segments = diarizer.name, attribute(heard[0].segments, diarizer.diarize(samples, speakers=2))
+            turns = diarizer.diarize(samples, speakers=2)
+            if len({turn.speaker for turn in turns}) == 1 and both_sides_speak([s.text for s in heard[0].segments]):
+                turns = diarizer.diarize(samples, speakers=2, certain=True)
+            name, segments = diarizer.name, attribute(heard[0].segments, turns)
         return {"diarizer": name, "segments": SPEAKER_SEGMENTS.dump_python(list(segments), mode="json")}
 
     def record(self, session: Session, context: StageContext, output: dict[str, Any]) -> None:

@@ -272,8 +272,10 @@ class TestChanges:
         before = [s["speaker"] for s in http.get(f"/api/calls/{known[0]}").json()["transcript"]]
         turned = http.post(f"/api/calls/{known[0]}/swap-speakers").json()
         assert [s["speaker"] for s in turned["transcript"]] == [{"A": "B", "B": "A"}[s] for s in before]
+        assert turned["speakers_swapped"]
         again = http.post(f"/api/calls/{known[0]}/swap-speakers").json()
         assert [s["speaker"] for s in again["transcript"]] == before
+        assert not again["speakers_swapped"]
 
     def test_a_call_is_processed_anew_once(self, running: Running, people: dict[str, str]) -> None:
         http = running.client(people["admin"])

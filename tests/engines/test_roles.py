@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from appliance.engines.diarization.attribution import SpeakerSegment
-from appliance.engines.roles import assign_roles
+from appliance.engines.roles import assign_roles, both_sides_speak
 
 Direction = Literal["incoming", "outgoing"]
 
@@ -114,3 +114,17 @@ def test_a_lone_voice_is_a_clients_unless_it_speaks_as_a_manager() -> None:
     assert assign_roles(talk((0, "Перезвоните мне")), direction="incoming").manager == 1
     assert assign_roles(talk((0, "Здравствуйте, это Олег из автосалона")), direction="outgoing").manager == 0
     assert assign_roles([], direction="incoming").rule == "single_voice"
+
+
+@pytest.mark.parametrize(
+    ("texts", "both"),
+    [
+        (["Автосалон, добрый день, чем могу помочь? Меня интересует Веста."], True),
+        (["Hi, I would like to book an oil change.", "Could you tell me your number? I can book you in."], True),
+        (["Здравствуйте, это Анна из автосалона.", "Перезвоните мне, пожалуйста."], False),
+        (["Меня интересует Веста. Сколько стоит?"], False),
+        ([], False),
+    ],
+)
+def test_words_tell_whether_both_sides_speak(texts: list[str], both: bool) -> None:
+    assert both_sides_speak(texts) == both

@@ -61,6 +61,7 @@ const ADDITIVE = {
     transcript_notice: z.string().optional(),
     speaker_rule: z.string().optional(),
     speaker_confidence: share.optional(),
+    speakers_swapped: z.boolean(),
     conversation: z
       .strictObject({
         talk_ms: bySide,

@@ -22,6 +22,9 @@ class Diarizer(Protocol):
 
     name: str
 
-    def diarize(self, samples: Samples, *, speakers: int = 2) -> list[SpeakerTurn]:
-        """Turns in order of time, without overlap, of at most `speakers` voices; empty where nobody speaks."""
+    def diarize(self, samples: Samples, *, speakers: int = 2, certain: bool = False) -> list[SpeakerTurn]:
+        """Turns in order of time, without overlap, of at most `speakers` voices; empty where nobody speaks.
+
+        certain: there are so many voices, however alike they are.
+        """
         ...

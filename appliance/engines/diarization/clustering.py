@@ -58,14 +58,14 @@ class ClusteringDiarizer:
         """Load the voice encoder. Raises EngineError."""
         self._encoder = VoiceEncoder(weights)
 
-    def diarize(self, samples: Samples, *, speakers: int = 2) -> list[SpeakerTurn]:
+    def diarize(self, samples: Samples, *, speakers: int = 2, certain: bool = False) -> list[SpeakerTurn]:
         """See Diarizer."""
         regions = speech_regions(samples, SHORTEST_MS)
         windows = windows_of(regions)
         if not windows:
             return []
         vectors = self._encoder.embed(_stretch(samples, window) for window in windows)
-        centroids = voices(windows, vectors, speakers)
+        centroids = voices(windows, vectors, speakers, certain=certain)
         if len(centroids) < 2:
             return [SpeakerTurn(region.start_ms, region.end_ms, 0) for region in regions]
         return in_order_of_appearance(turns_of(regions, windows, vectors @ centroids.T))
@@ -91,8 +91,10 @@ def _stretch(samples: Samples, window: Region) -> Samples:
     return np.tile(part, -(-wanted // len(part)))[:wanted]
 
 
-def voices(windows: Sequence[Region], vectors: NDArray[np.float32], speakers: int) -> NDArray[np.float32]:
-    """The centroid of each voice: `speakers` of them, or one where the vectors do not fall apart.
+def voices(
+    windows: Sequence[Region], vectors: NDArray[np.float32], speakers: int, *, certain: bool = False
+) -> NDArray[np.float32]:
+    """The centroid of each voice: `speakers` of them, or one where the vectors do not fall apart and it is not certain.
 
     Ward's linkage: average linkage splits off single odd windows instead of the second voice.
     """
@@ -105,7 +107,7 @@ def voices(windows: Sequence[Region], vectors: NDArray[np.float32], speakers: in
         return whole
     tree, calm = linkage(sample, "ward"), linkage(with_neighbours(windows, vectors)[::every], "ward")
     two = refined(vectors, centroids_of(sample, fcluster(tree, 2, "maxclust")))
-    if evidence_of_two(tree, calm, float(two[0] @ two[1])) < TWO_VOICES_EVIDENCE:
+    if not certain and evidence_of_two(tree, calm, float(two[0] @ two[1])) < TWO_VOICES_EVIDENCE:
         return whole
     return two if speakers == 2 else refined(vectors, centroids_of(sample, fcluster(tree, speakers, "maxclust")))
 
