@@ -55,7 +55,7 @@ def demo_weights(
 @app.command("make-set")
 def make_set(
     out: Annotated[Path, typer.Option(help="Folder to write recordings and references to")],
-    synthetic: Annotated[int, typer.Option(min=0, help="Invented calls, spoken by espeak-ng")] = 0,
+    synthetic: Annotated[int, typer.Option(min=1, help="How many invented calls, spoken by espeak-ng")],
     variant: Annotated[
         list[str] | None, typer.Option(help="Of invented calls: mono or stereo, clean, telephone or noise: mono-clean")
     ] = None,
