@@ -14,7 +14,9 @@ from rich.table import Table
 from appliance.engines.language import Analysis, Analyst, Conversation, Sentiment, Utterance
 from appliance.engines.language.builtin.lemmas import lemmas_of
 from appliance.engines.language.builtin.ontology import ontology
+from appliance.engines.language.claims import Details
 from appliance.engines.language.limits import SUMMARY_WORDS
+from appliance.engines.language.proofs import plain
 
 DATA = Path(__file__).parent / "data" / "dialogues.yaml"
 
@@ -37,6 +39,7 @@ class Dialogue:
     intents: frozenset[str]
     topics: frozenset[str]
     tasks: tuple[str, ...]
+    outcome: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,11 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisScore:
-    """How one split went; shares are 0-1. `task_recall` is the share of labelled tasks that were found."""
+    """How one split went; shares are 0-1. `task_recall` is the share of labelled tasks that were found.
+
+    outcomes: the share of labelled outcomes that were met; None where none is labelled. proven: the share of claims
+    whose quote stands in the segment that they name; 1 where nothing is claimed.
+    """
 
     split: Split
     dialogues: int
@@ -59,6 +66,9 @@ class AnalysisScore:
     topics: Agreement
     task_recall: float
     summaries_within_limit: float
+    outcomes: float | None
+    claims: int
+    proven: float
 
 
 def load_dialogues(path: Path = DATA) -> tuple[Dialogue, ...]:
@@ -80,10 +90,14 @@ def table(scores: Sequence[AnalysisScore]) -> Table:
     made = Table(
         "split", "calls", "sentiment", "intents F1 (P/R)", "topics F1 (P/R)", "tasks found", "summary in limit"
     )
+    made.add_column("outcome")
+    made.add_column("claims proven")
     for score in scores:
         sets = (f"{a.f1:.2f} ({a.precision:.2f}/{a.recall:.2f})" for a in (score.intents, score.topics))
         shares = (f"{share:.0%}" for share in (score.task_recall, score.summaries_within_limit))
-        made.add_row(score.split, str(score.dialogues), f"{score.sentiment_accuracy:.0%}", *sets, *shares)
+        ends = "-" if score.outcomes is None else f"{score.outcomes:.0%}"
+        proven = f"{score.proven:.0%} of {score.claims}"
+        made.add_row(score.split, str(score.dialogues), f"{score.sentiment_accuracy:.0%}", *sets, *shares, ends, proven)
     return made
 
 
@@ -101,11 +115,16 @@ def _dialogue(entry: dict[str, Any]) -> Dialogue:
         intents=frozenset(labels["intents"]),
         topics=frozenset(labels["topics"]),
         tasks=tuple(labels["action_items"]),
+        outcome=labels.get("outcome"),
     )
 
 
 def _score(split: Split, rows: Sequence[tuple[Dialogue, Analysis]]) -> AnalysisScore:
     tasks = [_holds(task, found) for dialogue, found in rows for task in dialogue.tasks]
+    ends = [found.details.outcome for dialogue, found in rows if dialogue.outcome]
+    labelled = [dialogue.outcome for dialogue, _ in rows if dialogue.outcome]
+    met = [end is not None and end.kind == label for end, label in zip(ends, labelled, strict=True)]
+    proofs = [proof for dialogue, found in rows for proof in _proofs(dialogue, found.details)]
     return AnalysisScore(
         split=split,
         dialogues=len(rows),
@@ -114,6 +133,9 @@ def _score(split: Split, rows: Sequence[tuple[Dialogue, Analysis]]) -> AnalysisS
         topics=_agreement(rows, lambda d: d.topics, _russian_topics),
         task_recall=_share(tasks),
         summaries_within_limit=_share(0 < len(found.summary.split()) <= SUMMARY_WORDS for _, found in rows),
+        outcomes=_share(met) if met else None,
+        claims=len(proofs),
+        proven=_share(proofs) if proofs else 1.0,
     )
 
 
@@ -141,6 +163,14 @@ def _russian_topics(found: Analysis) -> frozenset[str]:
 def _holds(task: str, found: Analysis) -> bool:
     wanted = set(lemmas_of(task, found.language))
     return any(len(wanted & set(lemmas_of(item, found.language))) >= FOUND * len(wanted) for item in found.action_items)
+
+
+def _proofs(dialogue: Dialogue, details: Details) -> list[bool]:
+    """Of each claim, whether its quote stands in the very segment that it names."""
+    said = {utterance.id: plain(utterance.text) for utterance in dialogue.conversation.utterances}
+    single = (details.outcome, details.trade_in, details.credit, details.next_contact)
+    claims = [*details.cars, *details.objections, *details.tasks, *(claim for claim in single if claim)]
+    return [plain(claim.quote) in said.get(claim.segment, "") for claim in claims if claim.quote or claim.segment]
 
 
 def _share(outcomes: Iterable[bool]) -> float:

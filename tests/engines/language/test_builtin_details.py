@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 
-from appliance.engines.language import Conversation, Utterance
+from appliance.engines.language import AnalysisRecord, Conversation, Utterance
 from appliance.engines.language.builtin import BuiltinAnalyst
-from appliance.engines.language.claims import Claim, Details
+from appliance.engines.language.claims import Claim, Details, Outcome
 from appliance.engines.language.proofs import Proofs
-from appliance.evaluation.analysis import load_dialogues
+from appliance.evaluation.analysis import evaluate, load_dialogues
 
 ANALYST = BuiltinAnalyst()
 
@@ -92,3 +95,21 @@ def test_every_claim_stands_in_the_transcript() -> None:
         assert found.claims == len(claims)
         count += len(claims)
     assert count > 100
+
+
+def test_the_evaluation_counts_outcomes_and_proofs() -> None:
+    """An analyst that quotes what nobody said, and one outcome that is wrong: both are seen."""
+
+    class Liar(BuiltinAnalyst):
+        def analyse(self, conversation: Conversation, *, topics: Sequence[str] = ()) -> AnalysisRecord:
+            record = super().analyse(conversation, topics=topics)
+            outcome = Outcome(kind="sold", when=None, reason=None, segment="0", quote="этого никто не говорил")
+            return replace(record, analysis=replace(record.analysis, details=Details(outcome=outcome)))
+
+    tuned = [dialogue for dialogue in load_dialogues() if dialogue.outcome]
+    (honest,), (lying,) = evaluate(ANALYST, tuned), evaluate(Liar(), tuned)
+    assert honest.proven == 1
+    assert honest.claims > 50
+    assert honest.outcomes
+    assert 0.8 < honest.outcomes < 1
+    assert (lying.outcomes, lying.proven, lying.claims) == (0, 0, len(tuned))
