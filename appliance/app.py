@@ -30,9 +30,10 @@ from appliance.api import (
     stream,
     users,
 )
+from appliance.api.admission import Admission
 from appliance.api.limits import BodyLimit
 from appliance.config import settings
-from appliance.services import avatars
+from appliance.services import admission, avatars
 
 log = logs.get(__name__)
 
@@ -119,7 +120,9 @@ def build() -> FastAPI:
             (re.compile(r"/api/calls"), settings().upload_max_bytes),
             (re.compile(r"/api/users/[^/]+/avatar"), avatars.LARGEST_BYTES),
         ),
+        check_disk=admission.check_disk,
     )
+    app.add_middleware(Admission, path=re.compile(r"/api/calls"))
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings().cors_origins,

@@ -81,6 +81,10 @@ class Settings(BaseSettings):
 
     upload_max_bytes: int = Field(100 * 1024 * 1024, gt=0, description="Largest recording that is accepted.")
     upload_max_minutes: int = Field(60, gt=0, description="Longest recording that is accepted.")
+    disk_reserve_mb: int = Field(
+        1024, ge=0, description="Free space below which no recording is taken or decoded, in MiB."
+    )
+    queue_limit: int = Field(5000, gt=0, description="Calls that may wait to be processed; more are refused.")
     site_timezone: str = Field("Europe/Moscow", description="Time zone of days in filters, statistics and exports.")
     lease_s: float = Field(30, gt=0, description="How long a stage may be silent before another worker takes its call.")
     stage_attempts: int = Field(5, gt=0, description="How often a stage is tried before its call is failed.")

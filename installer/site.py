@@ -63,10 +63,15 @@ class Site:
 
     @property
     def postgres_data(self) -> Path:
-        """Beside the rest; below /var/lib where the server's user could not reach that."""
-        if os.geteuid() == 0 and not reachable_by("postgres", self.data_dir):
-            return Path("/var/lib") / f"call-analytics-{self.digest}" / "postgres"
-        return self.data_dir / "postgres"
+        """Beside the rest; below /var/lib where the server's user could not reach that.
+
+        Where it lies it stays: a folder above that is closed or opened later must not make an empty database.
+        """
+        beside, below = self.data_dir / "postgres", Path("/var/lib") / f"call-analytics-{self.digest}" / "postgres"
+        for place in (below, beside):
+            if (place / "PG_VERSION").exists():
+                return place
+        return below if os.geteuid() == 0 and not reachable_by("postgres", self.data_dir) else beside
 
     @property
     def run_dir(self) -> Path:

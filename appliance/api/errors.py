@@ -108,19 +108,22 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(DBAPIError)
     @app.exception_handler(PoolTimeout)
-    def database(request: Request, error: Exception) -> JSONResponse:
-        if isinstance(error, PoolTimeout) or getattr(error, "connection_invalidated", False) or _is_outage(error):
-            log.warning("database_unavailable")
-            return problem(request, DatabaseUnavailable())
-        if isinstance(error, DataError):  # a NUL in a text, a number beyond bounds
-            return problem(request, ValidationFailed())
-        log.error("request_crashed", error=type(error).__name__)
-        return problem(request, ApplianceError())
-
     @app.exception_handler(Exception)
-    def crash(request: Request, error: Exception) -> JSONResponse:
-        log.error("request_crashed", error=type(error).__name__)
-        return problem(request, ApplianceError())
+    def other(request: Request, error: Exception) -> JSONResponse:
+        return problem(request, known_of(error))
+
+
+def known_of(error: Exception) -> ApplianceError:
+    """What the caller is told of any exception."""
+    if isinstance(error, ApplianceError):
+        return error
+    if isinstance(error, PoolTimeout) or getattr(error, "connection_invalidated", False) or _is_outage(error):
+        log.warning("database_unavailable")
+        return DatabaseUnavailable()
+    if isinstance(error, DataError):  # a NUL in a text, a number beyond bounds
+        return ValidationFailed()
+    log.error("request_crashed", error=type(error).__name__)
+    return ApplianceError()
 
 
 def _is_outage(error: Exception) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,9 @@ FORMATS = {"wav": ("wav", "audio/wav"), "mp3": ("mp3", "audio/mpeg"), "mov": ("m
 
 
 class UnreadableAudio(EngineError):
-    """The file cannot be used as a recording; `code` is one of not_audio, no_sound, audio_empty, audio_truncated."""
+    """The file cannot be used as a recording; `code` is one of not_audio, no_sound, audio_empty, audio_truncated,
+    audio_excessive (more sound, time or memory than a recording may take) and decoder_died.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,8 @@ def probe(path: Path) -> AudioFacts:
         stream = container.streams.audio[0]
         name = container.format.name.split(",")[0]
         declared_s = float(container.duration or 0) / av.time_base
-        packets = [(p.pts, p.duration or 0) for p in container.demux(stream) if p.size]
-        found_s = float(sum(d for _, d in packets) * stream.time_base) if packets else 0.0
+        ticks = sum(packet.duration or 0 for packet in container.demux(stream) if packet.size)
+        found_s = float(ticks * (stream.time_base or 0))
         facts = AudioFacts(
             extension=FORMATS[name][0],
             media_type=FORMATS[name][1],
@@ -126,11 +129,19 @@ def _mp3_cut_off(path: Path) -> bool:
     return False
 
 
-def decode(path: Path, target: Path, on_progress: Callable[[float], None] = lambda _: None) -> int:
+def decoded_bytes(seconds: float) -> int:
+    """The most that `decode` writes of a recording of so many seconds."""
+    return int(2 * 2 * SAMPLE_RATE * (seconds + 1))
+
+
+def decode(
+    path: Path, target: Path, on_progress: Callable[[float], None] = lambda _: None, longest_s: float = math.inf
+) -> int:
     """Decode a recording into a raw file of interleaved little-endian int16 at 16 kHz, one or two channels.
 
     Streams: memory does not grow with the length. Returns the number of channels; more than two are mixed to one.
-    A frame that is damaged is left out. Raises UnreadableAudio where nothing can be decoded.
+    A frame that is damaged is left out. Raises UnreadableAudio where nothing can be decoded, and `audio_excessive`
+    where there is more sound than `longest_s`: a header may promise a minute and its packets hold a day.
     """
     part = target.with_suffix(".part")
     with _opened(path) as container, part.open("wb") as file:
@@ -147,6 +158,8 @@ def decode(path: Path, target: Path, on_progress: Callable[[float], None] = lamb
             for frame in frames:
                 for piece in resampler.resample(frame):
                     written += file.write(piece.to_ndarray().tobytes())
+                if written > 2 * channels * SAMPLE_RATE * longest_s:
+                    raise UnreadableAudio("audio_excessive", "there is more sound in it than its header says")
             if total:
                 on_progress(min(1.0, written / (2 * channels * SAMPLE_RATE) / total))
         for piece in resampler.resample(None):

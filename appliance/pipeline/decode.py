@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from appliance.engines import audio
+from appliance.engines import audio, sandbox
 from appliance.engines.speech import SAMPLE_RATE
+from appliance.errors import EngineError
 from appliance.pipeline.stage import Queue, StageContext
 from appliance.store import objects
+
+DISK_FULL_S = 30.0
+"""A call that finds the disk full waits so long."""
 
 
 def decoded_file(context: StageContext) -> Path:
@@ -19,9 +24,18 @@ def decoded_file(context: StageContext) -> Path:
     if not target.exists():
         recording = target.with_name("recording")
         objects.download(context.audio_key, recording)
-        audio.decode(recording, target, context.on_progress)
+        decode(context, recording, target)
         recording.unlink()
     return target
+
+
+def decode(context: StageContext, recording: Path, target: Path) -> int:
+    """Decode in a child with limits; returns the number of channels. A little more than was let in is let through."""
+    free = shutil.disk_usage(target.parent).free
+    if free < context.equipment.settings.disk_reserve_mb * 2**20:
+        raise EngineError("disk_full", "too little space to decode", retryable=True, wait_s=DISK_FULL_S)
+    longest_s = 60.0 * context.equipment.settings.upload_max_minutes + 10
+    return sandbox.decode(recording, target, context.on_progress, longest_s)
 
 
 def shape_of(decoded: Path, stored: int) -> dict[str, Any]:
@@ -45,7 +59,7 @@ class Decode:
         folder = context.equipment.scratch(context.call_id)
         recording, target = folder / "recording", folder / "samples.s16"
         objects.download(context.audio_key, recording)
-        stored = audio.decode(recording, target, context.on_progress)
+        stored = decode(context, recording, target)
         recording.unlink()
         return shape_of(target, stored)
 

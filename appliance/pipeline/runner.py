@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import socket
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from appliance import logs, metrics
 from appliance.errors import ApplianceError, EngineError, StageError
@@ -32,6 +34,9 @@ PROGRESS_PAUSE_S = 0.3
 RETRY_BASE_S = 2.0
 RETRY_LIMIT_S = 300.0
 
+OUTAGE_PAUSE_S = 5.0
+"""A call that waits for something that is away looks again after so long."""
+
 
 class LeaseLost(Exception):
     """Another worker may have the call by now: nothing of this run may be written."""
@@ -50,6 +55,8 @@ class Failure:
     code: str
     message: str
     retryable: bool
+    wait_s: float | None = None
+    """Something is away that the call is not to blame for: it waits so long, at least, as often as it takes."""
 
 
 def run_next(call_id: UUID, queue: Queue, equipment: Equipment) -> Queue | None:
@@ -171,21 +178,37 @@ def _progress(call_id: UUID, stage: Stage, check: Callable[[], None]) -> Callabl
 
 
 def _failure_of(error: Exception) -> Failure:
-    if isinstance(error, StageError | EngineError):
+    if isinstance(error, EngineError):
+        return Failure(error.code, str(error), error.retryable, error.wait_s)
+    if isinstance(error, StageError):
         return Failure(error.code, str(error), error.retryable)
     if isinstance(error, ApplianceError):
-        return Failure(error.code, str(error), error.status >= 500)
+        return Failure(error.code, str(error), error.status >= 500, 0 if error.status == 503 else None)
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return Failure("database_unavailable", type(error).__name__, retryable=True, wait_s=0)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return Failure("disk_full", "the disk is full", retryable=True, wait_s=0)
     log.error("stage_crashed", exc_info=error)
     return Failure("internal_error", type(error).__name__, retryable=True)
+
+
+def _delay_s(attempts: int, failure: Failure) -> float:
+    back_off: float = min(RETRY_LIMIT_S, RETRY_BASE_S * 2**attempts)
+    if failure.wait_s is not None:
+        back_off = max(OUTAGE_PAUSE_S, failure.wait_s)
+    return back_off * random.uniform(0.75, 1.25)  # noqa: S311 - spreads the load, hides nothing
 
 
 def _record_failure(stage: Stage, call_id: UUID, owner: str, failure: Failure, equipment: Equipment) -> None:
     with db.unit_of_work() as session:
         attempts = session.scalar(select(Pipeline.attempts).where(Pipeline.call_id == call_id)) or 0
-        again = failure.retryable and attempts + 1 < equipment.settings.stage_attempts
+        blameless = failure.retryable and failure.wait_s is not None
+        again = blameless or (failure.retryable and attempts + 1 < equipment.settings.stage_attempts)
         if again:
-            delay_s = min(RETRY_LIMIT_S, RETRY_BASE_S * 2**attempts) * random.uniform(0.75, 1.25)  # noqa: S311
-            pipelines.postpone(session, call_id, owner, failure.code, failure.message, delay_s)
+            delay_s = _delay_s(attempts, failure)
+            pipelines.postpone(
+                session, call_id, owner, failure.code, failure.message, delay_s, counts=0 if blameless else 1
+            )
         else:
             pipelines.fail(session, call_id, failure.code, failure.message, owner=owner)
     metrics.STAGE_FAILURES.labels(stage.name, failure.code, str(again).lower()).inc()

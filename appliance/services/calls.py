@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from appliance import logs, metrics
 from appliance.config import Settings, settings
-from appliance.engines import audio
+from appliance.engines import audio, sandbox
 from appliance.models import AiAnalysis, AnalysisVersion, Call, Pipeline, Segment
 from appliance.models.calls import CallType
 from appliance.pipeline import plan
@@ -32,6 +32,8 @@ REFUSALS = {
     "no_sound": failures.NoSound,
     "audio_empty": failures.EmptyAudio,
     "audio_truncated": failures.TruncatedAudio,
+    "audio_excessive": failures.ExcessiveAudio,
+    "decoder_died": failures.UnsupportedAudio,
 }
 
 
@@ -88,7 +90,7 @@ def examine(file: BinaryIO, path: Path, limits: Settings) -> audio.AudioFacts:
     if file.seek(0, os.SEEK_END) > limits.upload_max_bytes:
         raise failures.UploadTooLarge(megabytes=limits.upload_max_bytes // 2**20)
     try:
-        facts = audio.probe(path)
+        facts = sandbox.probe(path)
     except audio.UnreadableAudio as error:
         raise REFUSALS[error.code] from None
     if facts.duration_ms > limits.upload_max_minutes * 60_000:

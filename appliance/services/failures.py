@@ -82,6 +82,27 @@ class TruncatedAudio(ApplianceError):
     en = "The recording is cut off: the file was not uploaded or saved completely"
 
 
+class ExcessiveAudio(ApplianceError):
+    code = "audio_excessive"
+    status = 422
+    ru = "Обработка файла требует больше времени или памяти, чем возможно для записи звонка"
+    en = "Reading the file takes more time or memory than a recording of a call may"
+
+
+class DiskFull(ApplianceError):
+    code = "disk_full"
+    status = 507
+    ru = "На сервере заканчивается место: новые записи не принимаются"
+    en = "The server is running out of disk space: no new recordings are taken"
+
+
+class QueueFull(ApplianceError):
+    code = "queue_full"
+    status = 503
+    ru = "Слишком много звонков ожидает обработки, повторите позже"
+    en = "Too many calls are waiting to be processed, try again later"
+
+
 class InvalidPhone(ApplianceError):
     code = "phone_invalid"
     status = 422

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
 from appliance.config import settings
+from appliance.store.patience import PatientConnection
 
 SIMILAR = 0.45
 """Word similarity (pg_trgm) from which on a name with a typing error is meant: one letter wrong in six."""
@@ -27,15 +28,11 @@ def engine() -> Engine:
     return create_engine(
         dsn().replace("postgresql://", "postgresql+psycopg://", 1),
         pool_pre_ping=True,
+        creator=lambda: PatientConnection.open(dsn(), f"-c pg_trgm.word_similarity_threshold={SIMILAR}"),
         pool_size=10,
         max_overflow=20,
-        pool_timeout=5,
+        pool_timeout=4,
         hide_parameters=True,  # an exception's text may be logged
-        connect_args={
-            "connect_timeout": 4,
-            "application_name": "call-analytics",
-            "options": f"-c pg_trgm.word_similarity_threshold={SIMILAR}",
-        },
     )
 
 

@@ -34,13 +34,22 @@ class ObjectMissing(ApplianceError):
     en = "The recording was not found"
 
 
+SILENT_S = 4.0
+"""A store that takes so long over a question, or over a recording of a few minutes, has gone silent."""
+
+SLOW_BYTES = 8 * 1024 * 1024
+WRITING_S = 60.0
+"""A larger object may take the store longer to write down before it answers."""
+
+
 @lru_cache
-def client() -> Minio:
+def client(patience_s: float = SILENT_S) -> Minio:
     """The SDK's client of this process, with short time-outs: a dead store must answer as an error, not as silence."""
     url = urlsplit(settings().s3_endpoint)
     pool = urllib3.PoolManager(
-        timeout=urllib3.Timeout(connect=2, read=30),
+        timeout=urllib3.Timeout(connect=2, read=patience_s),
         maxsize=16,
+        # A connection that the store closed meanwhile is opened again; what was sent is never sent twice.
         retries=urllib3.Retry(total=1, connect=1, read=0, backoff_factor=0.1),
     )
     return Minio(
@@ -83,8 +92,13 @@ def check() -> None:
 
 def put(key: str, source: BinaryIO, length: int, content_type: str) -> None:
     """Store `length` bytes read from `source` under a key that was never used before."""
+    large = length > SLOW_BYTES
+    if large:
+        check()  # a store that is away is found before it is given time to write
     with _reported():
-        client().put_object(settings().s3_bucket, key, source, length, content_type=content_type, part_size=PART_BYTES)
+        client(WRITING_S if large else SILENT_S).put_object(
+            settings().s3_bucket, key, source, length, content_type=content_type, part_size=PART_BYTES
+        )
 
 
 def download(key: str, target: Path) -> None:

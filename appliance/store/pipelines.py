@@ -91,8 +91,10 @@ def finish(
     return True
 
 
-def postpone(session: Session, call_id: UUID, owner: str, code: str, message: str, delay_s: float) -> bool:
-    """A stage failed and is tried again after `delay_s`; False where the lease was lost."""
+def postpone(
+    session: Session, call_id: UUID, owner: str, code: str, message: str, delay_s: float, *, counts: int = 1
+) -> bool:
+    """A stage failed and is tried again after `delay_s`; False where the lease was lost. counts: attempts used up."""
     moved = session.scalar(
         update(Pipeline)
         .where(Pipeline.call_id == call_id, Pipeline.state == "running", Pipeline.lease_owner == owner)
@@ -100,7 +102,7 @@ def postpone(session: Session, call_id: UUID, owner: str, code: str, message: st
             state="waiting",
             lease_owner=None,
             lease_until=None,
-            attempts=Pipeline.attempts + 1,
+            attempts=Pipeline.attempts + counts,
             not_before=func.now() + seconds(delay_s),
             error_code=code,
             error=message,

@@ -7,13 +7,19 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from huey import Huey, PostgresHuey, PriorityRedisHuey
 from huey.registry import Message
 from huey.serializer import Serializer
+from redis.exceptions import RedisError
 
+from appliance import logs
 from appliance.config import settings
 from appliance.pipeline.stage import Queue
 from appliance.store import db
+from appliance.store.patience import PatientConnection
+
+log = logs.get(__name__)
 
 
 class JsonSerializer(Serializer):  # type: ignore[misc]
@@ -33,7 +39,7 @@ def queue(name: Queue) -> Huey:
     common = {"results": False, "store_none": False, "utc": True, "serializer": JsonSerializer()}
     if settings().redis_url:
         return PriorityRedisHuey(name, url=settings().redis_url, **common)
-    return PostgresHuey(name, dsn=db.dsn(), **common)
+    return PostgresHuey(name, connection=lambda: PatientConnection.open(db.dsn()), **common)
 
 
 @lru_cache
@@ -48,5 +54,11 @@ def bell(name: Queue) -> Any:
 
 
 def ring(call_id: UUID, name: Queue) -> None:
-    """Tell the workers of a queue that a call may be moved on."""
-    bell(name)(str(call_id))
+    """Tell the workers of a queue that a call may be moved on.
+
+    A bell that cannot be rung is no failure: the row is committed, and housekeeping rings for it.
+    """
+    try:
+        bell(name)(str(call_id))
+    except (psycopg.Error, RedisError, OSError) as error:
+        log.warning("bell_not_rung", call_id=str(call_id), queue=name, error=type(error).__name__)

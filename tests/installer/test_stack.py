@@ -188,3 +188,14 @@ def test_the_tree_goes_by_the_installation_not_by_the_shell_that_started_it(
         assert not [line for line in environment if line.startswith((b"DATA_DIR=", b"PORT="))]
     finally:
         stack.down(tmp_path)
+
+
+def test_the_database_stays_where_it_was_made(tmp_path: Path) -> None:
+    """A folder above that is closed later must not have an empty database made elsewhere."""
+    let_in(tmp_path)
+    site = Site(tmp_path / "data")
+    (site.data_dir / "postgres").mkdir(parents=True)
+    (site.data_dir / "postgres" / "PG_VERSION").write_text("15")
+    before = site.postgres_data
+    tmp_path.chmod(0o700)
+    assert site.postgres_data == before == site.data_dir / "postgres"

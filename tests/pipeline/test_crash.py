@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 from sqlalchemy import func, select, text, update
 
-from appliance.models import AiAnalysis, Event, Pipeline, StageOutput
-from appliance.store import db
+from appliance.models import AiAnalysis, Call, Event, ObjectDeletion, Pipeline, StageOutput
+from appliance.store import db, objects
 from installer.site import Site
 from tests.conftest import SAMPLES, Running, _free_port, processed, upload, wait_until
+from tests.llm.scripted import serving
 
 
 @pytest.fixture
@@ -89,6 +91,66 @@ def passed(call_id: str, stage: str) -> bool:
     return count(StageOutput, call_id, stage=stage) > 0
 
 
+HOLDS = {
+    "analyse": "LOCK TABLE ai_analyses IN SHARE MODE",
+    "publish": "SELECT pg_advisory_xact_lock(hashtext('call-analytics events'))",
+}
+"""What keeps a quick stage from committing until it is killed in the middle of its transaction."""
+
+
+def someone_waits_for_a_lock() -> bool:
+    with db.connect() as connection:
+        waiting = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchone()
+    return bool(waiting and waiting[0])
+
+
+@pytest.mark.parametrize("stage", ["analyse", "publish"])
+def test_an_analysis_worker_killed_before_its_commit(apart: Running, people: dict[str, str], stage: str) -> None:
+    """kill -9 with everything written and nothing committed: nothing of it stays, and the call is finished once."""
+    http = apart.client(people["admin"])
+    call_id = upload(http, SAMPLES / "ru-wrong-number.wav").json()["id"]
+    apart.start("housekeeping", "speech")
+    wait_until(lambda: state_of(call_id) == ("waiting", "analyse"), 180, "the transcript")
+    with db.connect() as connection, connection.transaction():
+        connection.execute(HOLDS[stage])
+        apart.start("analysis")
+        wait_until(lambda: state_of(call_id) == ("running", stage) and someone_waits_for_a_lock(), 60, stage)
+        apart.kill("analysis")
+    apart.start("analysis")
+    assert processed(http, call_id)["aiAnalysis"]["processing_status"] == "completed"
+    assert_done_once(call_id)
+
+
+def test_the_api_killed_before_its_commit_leaves_no_orphan(site: Site, apart: Running, people: dict[str, str]) -> None:
+    """kill -9 with the recording stored and its call not yet committed: the recording vanishes again."""
+    other = Running(site, _free_port())
+    other.start("api")
+    http = other.client(people["admin"])
+    before, calls_before = stored_keys(), call_count()
+    with db.connect() as connection, connection.transaction(), ThreadPoolExecutor() as pool:
+        connection.execute(HOLDS["publish"])
+        sent = pool.submit(lambda: upload(http, SAMPLES / "ru-wrong-number.wav"))
+        wait_until(lambda: stored_keys() > before and someone_waits_for_a_lock(), 60, "the recording in the store")
+        other.kill("api")
+        assert isinstance(sent.exception(60), httpx.TransportError)
+    with db.unit_of_work() as session:
+        session.execute(update(ObjectDeletion).values(not_before=func.now()))
+    apart.start("housekeeping")
+    wait_until(lambda: stored_keys() == before, 60, "the orphan's end")
+    assert call_count() == calls_before
+    assert not list((site.data_dir / "spool").iterdir())
+
+
+def stored_keys() -> set[str]:
+    found = objects.client().list_objects("call-recordings", "recordings/", recursive=True)
+    return {str(one.object_name) for one in found}
+
+
+def call_count() -> int:
+    with db.unit_of_work() as session:
+        return session.scalar(select(func.count()).select_from(Call)) or 0
+
+
 def test_a_call_that_kills_its_workers_is_parked(apart: Running, people: dict[str, str]) -> None:
     """After three deaths in one stage the call is failed as poison and the queue goes on."""
     http = apart.client(people["admin"])
@@ -159,3 +221,26 @@ def test_weights_that_cannot_be_used_do_not_take_the_worker_down(apart: Running,
 def _error_of(call_id: str) -> str | None:
     with db.unit_of_work() as session:
         return session.scalar(select(Pipeline.error_code).where(Pipeline.call_id == call_id))
+
+
+def test_a_language_model_that_is_away_costs_no_call(apart: Running, people: dict[str, str]) -> None:
+    """The call waits, with no attempt to lose, and goes on in the same process when the model answers."""
+    port = _free_port()
+    environment = {
+        "LLM_PROVIDER": "local",
+        "LOCAL_LLM_URL": f"http://127.0.0.1:{port}/v1",
+        "LLM_TIMEOUT_S": "1",
+        "STAGE_ATTEMPTS": "1",
+    }
+    other = Running(apart.site, _free_port(), environment=environment)
+    other.start("analysis")
+    try:
+        http = apart.client(people["admin"])
+        apart.start("housekeeping", "speech")
+        call_id = upload(http, SAMPLES / "ru-wrong-number.wav").json()["id"]
+        wait_until(lambda: _error_of(call_id) == "llm_unavailable", 60, "the outage to be noticed")
+        with serving(port=port):
+            assert processed(http, call_id)["aiAnalysis"]["provider"] == "local"
+        assert_done_once(call_id)
+    finally:
+        other.kill("analysis")

@@ -1,0 +1,114 @@
+"""Servers that go away under an appliance that works: requests say so soon, and everything goes on by itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import httpx
+import pytest
+
+from installer import supervisor
+from tests.conftest import SAMPLES, upload, wait_until
+from tests.own_stack import Own, doubled, ended, orphans, own_stack
+
+RECORDING = SAMPLES / "ru-wrong-number.wav"
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Own]:
+    with own_stack() as made:
+        yield made
+
+
+def unavailable_within_five_seconds(http: httpx.Client, code: str, *, sends: bool) -> None:
+    """Every request says 503 in the one format, soon. The clock has room for a busy machine's own delays."""
+    began = time.monotonic()
+    answer = upload(http, RECORDING) if sends else http.get("/api/calls")
+    took_s = time.monotonic() - began
+    assert answer.status_code == 503, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == code
+    assert answer.headers["retry-after"]
+    assert took_s < 15, f"{took_s:.1f} s: nothing bounded it"
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_database_that_goes_away(own: Own, number: signal.Signals) -> None:
+    http = own.client()
+    accepted = [upload(http, RECORDING).json()["id"] for _ in range(2)]
+    workers = {name: own.pids(name)[0] for name in supervisor.APPLICATION}
+    if number == signal.SIGSTOP:
+        own.signal("postgres", signal.SIGSTOP)
+        for _ in range(2):
+            unavailable_within_five_seconds(http, "database_unavailable", sends=False)
+        unavailable_within_five_seconds(http, "database_unavailable", sends=True)
+        own.signal("postgres", signal.SIGCONT)
+    else:
+        own.signal("postgres", signal.SIGKILL)
+
+    def accepts() -> str | None:
+        answer = upload(http, RECORDING)
+        assert answer.status_code in {200, 503}, answer.text
+        return str(answer.json()["id"]) if answer.status_code == 200 else None
+
+    accepted.append(wait_until(accepts, 60, "uploads to be taken again"))
+    assert set(ended(own, accepted).values()) == {"completed"}
+    assert doubled(own, accepted) == []
+    assert {name: own.pids(name)[0] for name in supervisor.APPLICATION} == workers, "something was started anew"
+    assert orphans(own) == []
+
+
+@pytest.mark.parametrize("server", ["swift-proxy", "swift-object"])
+def test_an_object_store_that_falls_silent(own: Own, server: str) -> None:
+    http = own.client()
+    own.signal(server, signal.SIGSTOP)
+    unavailable_within_five_seconds(http, "object_store_unavailable", sends=True)
+    assert http.get("/api/calls").status_code == 200  # what needs no recording works on
+    own.signal(server, signal.SIGCONT)
+    accepted = [wait_until(lambda: upload(http, RECORDING).json().get("id"), 60, "uploads to be taken again")]
+    own.signal(server, signal.SIGKILL)
+    accepted.append(wait_until(lambda: upload(http, RECORDING).json().get("id"), 60, "uploads after the kill"))
+    assert set(ended(own, accepted).values()) == {"completed"}
+    assert doubled(own, accepted) == []
+    assert orphans(own) == []
+
+
+def test_a_power_cut_in_mid_work(own: Own) -> None:
+    """Everything dies at once, in mid-upload and in mid-call; after the start every accepted call ends, once."""
+    http = own.client()
+    accepted: list[str] = []
+
+    def send_on() -> None:
+        with suppress(httpx.TransportError):
+            while len(accepted) < 50:
+                accepted.append(upload(http, RECORDING).json()["id"])
+
+    with ThreadPoolExecutor() as pool:
+        sending = [pool.submit(send_on) for _ in range(2)]
+        wait_until(lambda: len(accepted) >= 4, 60, "four calls")
+        own.cut_power()
+        for one in sending:
+            one.result(60)
+    own.up()
+    assert set(ended(own, accepted).values()) == {"completed"}
+    assert doubled(own, accepted) == []
+    assert orphans(own) == []
+
+
+def test_supervisor_killed_with_calls_on_their_way(own: Own) -> None:
+    """The tree that it leaves behind works on; the next start ends that and has its own, each process once."""
+    accepted = [upload(own.client(), RECORDING).json()["id"] for _ in range(3)]
+    left = supervisor.leftovers(own.site)
+    os.kill(int((own.site.run_dir / "supervisord.pid").read_text()), signal.SIGKILL)
+    wait_until(lambda: not supervisor.is_running(own.site), 30, "supervisor's end")
+    own.up()
+    assert not set(left) & set(supervisor.leftovers(own.site))
+    accepted.append(upload(own.client(), RECORDING).json()["id"])
+    assert set(ended(own, accepted).values()) == {"completed"}
+    assert doubled(own, accepted) == []
+    assert orphans(own) == []
