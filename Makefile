@@ -83,11 +83,6 @@ test: check ## check and every test, on a real database, object store, queue and
 test-vllm: .venv/.installed-dev .venv-vllm/.installed-cpu ## Test against a real vLLM with a tiny model (needs a CPU torch)
 	@$(BIN)/python -m pytest -q --no-header tests/llm
 
-CALLS ?= 500
-.PHONY: torture
-torture: packages .venv/.installed-dev fuzz ## Kill, freeze and fill up everything under CALLS calls; 10,000 damaged files
-	@$(BIN)/python -m torture $(CALLS)
-
 .PHONY: fuzz
 fuzz: packages .venv/.installed-dev ## Feed the decoder and the upload 10,000 damaged recordings
 	@FUZZ_EXAMPLES=10000 $(BIN)/python -m pytest -q --no-header -p no:randomly tests/test_fuzz.py
