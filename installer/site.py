@@ -17,6 +17,7 @@ FIRST_PORT, LAST_PORT = 21_000, 29_000
 """Where inner ports are chosen: above what servers use by default, below what Linux gives to clients."""
 
 INNER = ("postgres", "s3", "account", "container", "object")
+OWN_STORE_KEY = "calls:appliance"
 SOCKET_PATH_LIMIT = 100
 """A unix socket's path may have 107 bytes; supervisor adds a suffix while it starts."""
 
@@ -82,6 +83,18 @@ class Site:
         base = Path("/run") if os.geteuid() == 0 else Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp"))  # noqa: S108
         return base / f"call-analytics-{self.digest}"
 
+    @property
+    def own_database(self) -> bool:
+        """Whether the bundled PostgreSQL serves: no other is named in DATABASE_URL."""
+        facts = self.facts()
+        known, password = facts.get("DATABASE_URL", ""), facts.get("POSTGRES_PASSWORD", "")
+        return not known or bool(password and password in known)
+
+    @property
+    def own_store(self) -> bool:
+        """Whether the bundled object store serves: no other's key is in S3_ACCESS_KEY."""
+        return self.facts().get("S3_ACCESS_KEY", OWN_STORE_KEY) == OWN_STORE_KEY
+
     def make_folders(self) -> None:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         # What processes counted is of no use to those that come after a stop.
@@ -123,17 +136,19 @@ class Site:
     def write_settings(self, port: int, *, demo: bool) -> None:
         """Write the settings file: secrets and whatever an operator added are kept, addresses follow the ports."""
         facts, inner = self.facts(), self.ports()
+        own_database, own_store = self.own_database, self.own_store
         for name in ("JWT_SECRET", "POSTGRES_PASSWORD", "S3_SECRET_KEY"):
             facts.setdefault(name, secrets.token_hex(32))
         password = facts["POSTGRES_PASSWORD"]
         facts |= {
             "DATA_DIR": str(self.data_dir),
             "PORT": str(port),
-            "DATABASE_URL": f"postgresql://appliance:{password}@127.0.0.1:{inner['postgres']}/call_analytics",
-            "S3_ENDPOINT": f"http://127.0.0.1:{inner['s3']}",
-            "S3_ACCESS_KEY": "calls:appliance",
             "DEMO": str(demo).lower(),
         }
+        if own_database:
+            facts["DATABASE_URL"] = f"postgresql://appliance:{password}@127.0.0.1:{inner['postgres']}/call_analytics"
+        if own_store:
+            facts |= {"S3_ENDPOINT": f"http://127.0.0.1:{inner['s3']}", "S3_ACCESS_KEY": OWN_STORE_KEY}
         facts.setdefault("MODELS_DIR", str(self.data_dir / "models"))
         text = "# Settings of the appliance; secrets inside. See docs/settings.md.\n"
         text += "".join(f"{name}={value}\n" for name, value in sorted(facts.items()))

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import urllib3
@@ -39,7 +40,7 @@ def up(data_dir: Path, port: int, report: Report, *, demo: bool = False, infrast
         supervisor.start(site)
     elif not infrastructure_only:
         _adopt_port(site, port, demo=demo)
-    wait_for("postgres", site, lambda: postgres.create_database(site))
+    wait_for("postgres", site, lambda: _database_answers(site))
     wait_for("swift-proxy", site, lambda: _store_answers(site))
     if infrastructure_only:
         return site
@@ -72,10 +73,12 @@ def _prepare(site: Site, port: int, report: Report, *, demo: bool, serves: bool)
         raise PortTaken(port=port, other=port + 1)
     site.choose_ports()
     site.write_settings(port, demo=demo)
-    if not (site.postgres_data / "PG_VERSION").exists():
-        report("creating the database cluster")
-    postgres.initialise(site)
-    objects.configure(site)
+    if site.own_database:
+        if not (site.postgres_data / "PG_VERSION").exists():
+            report("creating the database cluster")
+        postgres.initialise(site)
+    if site.own_store:
+        objects.configure(site)
     supervisor.render(site)
 
 
@@ -118,21 +121,29 @@ def _end_of_log(site: Site, name: str) -> str:
     return f"{file}:\n" + "\n".join(file.read_text(encoding="utf-8", errors="replace").splitlines()[-12:])
 
 
+def _database_answers(site: Site) -> None:
+    if site.own_database:
+        postgres.create_database(site)
+    else:
+        psycopg.connect(site.facts()["DATABASE_URL"], connect_timeout=3).close()
+
+
 def _store_answers(site: Site) -> None:
     facts = site.facts()
+    url, bucket = urlsplit(facts["S3_ENDPOINT"]), facts.get("S3_BUCKET", "call-recordings")
     client = Minio(
-        facts["S3_ENDPOINT"].removeprefix("http://"),
+        url.netloc,
         access_key=facts["S3_ACCESS_KEY"],
         secret_key=facts["S3_SECRET_KEY"],
-        secure=False,
-        region="us-east-1",
+        secure=url.scheme == "https",
+        region=facts.get("S3_REGION", "us-east-1"),
         http_client=urllib3.PoolManager(timeout=3, retries=False),
     )
-    if not client.bucket_exists("call-recordings"):
-        client.make_bucket("call-recordings")
+    if not client.bucket_exists(bucket):
+        client.make_bucket(bucket)
     # Only a question about an object reaches the server that keeps them.
     try:
-        client.stat_object("call-recordings", "none")
+        client.stat_object(bucket, "none")
     except S3Error as error:
         if error.code != "NoSuchKey":
             raise

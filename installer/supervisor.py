@@ -47,10 +47,13 @@ APPLICATION = ("housekeeping", "analysis", "speech", "api")
 def programs(site: Site) -> list[Program]:
     """The whole tree, in the order of its start."""
     server_user = site.postgres_user if os.geteuid() == 0 else ""
-    database = postgres.server_command(site)
-    # INT is PostgreSQL's fast shutdown; its own children must not be signalled beside it.
-    tree = [Program("postgres", database, 10, stop_signal="INT", stop_wait_s=30, group=False, user=server_user)]
-    tree += [Program(name, command, 20) for name, command in objects.server_commands(site).items()]
+    tree = []
+    if site.own_database:
+        database = postgres.server_command(site)
+        # INT is PostgreSQL's fast shutdown; its own children must not be signalled beside it.
+        tree.append(Program("postgres", database, 10, stop_signal="INT", stop_wait_s=30, group=False, user=server_user))
+    if site.own_store:
+        tree += [Program(name, command, 20) for name, command in objects.server_commands(site).items()]
     appliance = str(Path(sys.prefix) / "bin" / "appliance")
     commands = {name: [appliance, "worker", name] for name in APPLICATION[:3]} | {"api": [appliance, "api"]}
     for name, command in commands.items():

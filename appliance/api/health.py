@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
+from appliance.api.deps import ViewerDep
 from appliance.services import readiness
 
 router = APIRouter(prefix="/api", tags=["operation"])
@@ -27,3 +28,9 @@ def ready(response: Response) -> readiness.Readiness:
     found = readiness.look()
     response.status_code = 200 if found.ready else 503
     return found
+
+
+@router.get("/admin/status")
+def status(viewer: ViewerDep) -> readiness.Condition:
+    """How the appliance is: dependencies, queues, disk, card, weights, who analyses. For admins."""
+    return readiness.condition_for(viewer)

@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import typer
 
 from appliance import logs
-from appliance.cli import evaluate, preflight, process, seed, serve, show, stack, users, weights
+from appliance.cli import evaluate, operate, preflight, process, seed, serve, show, stack, users, weights
 from appliance.errors import ApplianceError, EngineError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_show_locals=False)
@@ -26,11 +26,14 @@ for command in (
     preflight.preflight,
     stack.up,
     stack.down,
-    stack.status,
+    operate.status,
+    operate.doctor,
+    operate.support_bundle,
     stack.demo,
     seed.seed_demo,
 ):
     app.command()(command)
+app.command("logs")(operate.read_logs)
 
 
 def main() -> None:

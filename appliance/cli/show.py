@@ -15,8 +15,8 @@ SENTIMENTS = {"positive": "green", "negative": "red", "neutral": "yellow"}
 
 
 def language() -> str:
-    """The operator's language, as the shell has it: ru or en."""
-    return "ru" if os.environ.get("LANG", "").startswith("ru") else "en"
+    """The operator's language: APPLIANCE_LANG, or as the shell has it: ru or en."""
+    return "ru" if (os.environ.get("APPLIANCE_LANG") or os.environ.get("LANG", "")).startswith("ru") else "en"
 
 
 def clock(ms: int) -> str:

@@ -1,4 +1,4 @@
-"""`appliance up|down|status|demo`: the whole process tree on this machine."""
+"""`appliance up|down|demo`: the whole process tree on this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 DataDir = Annotated[Path, typer.Option(envvar="DATA_DIR", help="Where everything that changes is kept")]
 Port = Annotated[int, typer.Option(envvar="PORT", help="Port of the API")]
@@ -30,26 +29,6 @@ def down(data_dir: DataDir = Path("var")) -> None:
 
     typer.echo("  stopping ...")
     typer.echo("Stopped." if stack.down(data_dir) else "Nothing was running.")
-
-
-def status(data_dir: DataDir = Path("var")) -> None:
-    """Show the processes, the weights and who analyses."""
-    from installer import stack
-    from installer.site import Site
-
-    found = stack.status(data_dir)
-    if not found:
-        typer.echo("The appliance is not running. Start it: make demo")
-        raise typer.Exit(1)
-    table = Table("process", "state", "pid", "since")
-    for state in found:
-        table.add_row(state["name"], state["statename"], str(state["pid"]), state["description"].split("uptime ")[-1])
-    console = Console()
-    console.print(table)
-    facts = Site(data_dir.resolve()).facts()
-    weights = facts.get("WHISPER_MODEL_PATH") or "demo weights: understand the sample calls only"
-    console.print(f"speech weights: {weights}", highlight=False)
-    console.print(f"analysis: {facts.get('LLM_PROVIDER', 'builtin')}", highlight=False)
 
 
 def demo(

@@ -1,16 +1,51 @@
-"""Whether the appliance can do its work: each dependency looked at for real."""
+"""Whether the appliance can do its work, and how it is: each dependency looked at for real."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel
-from sqlalchemy import text
+import shutil
+import subprocess
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import redis
+from pydantic import BaseModel, Field
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from appliance import __version__
+from appliance.config import settings
 from appliance.errors import ApplianceError
+from appliance.models import Pipeline
+from appliance.pipeline import plan
+from appliance.pipeline.stage import Queue
+from appliance.services import failures
 from appliance.store import db, objects, pipelines
+from appliance.store.visibility import Viewer
 
 VERSION = __version__
+
+DISK_LOW_BYTES = 2 * 2**30
+"""Less free space holds some twenty of the largest uploads, their decoded sound and PostgreSQL's log."""
+
+QUEUE_OLD_S = 3600.0
+"""A call that waits longer is not analysed in time for anybody: workers are missing or too few."""
+
+CARD_KNOWN_S = 10
+"""nvidia-smi takes a second on some machines; it is not asked more often than this."""
+
+Problem = Literal["database_away", "object_store_away", "queue_away", "disk_low", "queue_old", "demo_weights"]
+
+
+class Card(BaseModel):
+    """A graphics card, as nvidia-smi tells of it."""
+
+    name: str
+    memory_mb: int
+    used_mb: int
+    load_percent: int
 
 
 class Readiness(BaseModel):
@@ -18,26 +53,132 @@ class Readiness(BaseModel):
     version: str
     database: bool
     object_store: bool
+    queue: bool = Field(description="Redis where REDIS_URL is set, otherwise the database")
     calls_waiting: int | None
+    queue_age_s: float | None = Field(description="How long the call that waits longest has waited, in seconds")
+    disk_free_bytes: int
+    disk_total_bytes: int
+    weights: str = Field(description="Speech weights; demo understands the sample calls only")
+    cards: list[Card]
+    problems: list[Problem] = Field(description="What to mend; ready is false only where a dependency is away")
+
+
+class QueueState(BaseModel):
+    waiting: int
+    age_s: float
+
+
+class Condition(Readiness):
+    """How the appliance is, for admins."""
+
+    queues: dict[Queue, QueueState]
+    calls_running: int
+    calls_failed: int = Field(description="Calls whose processing failed in the last 24 hours")
+    provider: str
+    data_residency: str
 
 
 def look() -> Readiness:
-    """Ask the database and the object store."""
+    """Ask the database, the object store, the queue, the disk and the card."""
     try:
         with db.unit_of_work() as session:
             session.execute(text("SELECT 1"))
             waiting: int | None = pipelines.count_due(session)
+            age_s: float | None = max((row.age_s for row in pipelines.waiting_by_stage(session)), default=0.0)
     except SQLAlchemyError:
-        waiting = None
+        waiting = age_s = None
+    database, stored = waiting is not None, _answers_store()
+    queued = _answers_redis(settings().redis_url) if settings().redis_url else database
+    folder = settings().data_dir
+    disk = shutil.disk_usage(folder if folder.exists() else Path("/"))
+    weights = Path(settings().whisper_model_path).name or "demo"
+    found: dict[Problem, bool] = {
+        "database_away": not database,
+        "object_store_away": not stored,
+        "queue_away": not queued,
+        "disk_low": disk.free < DISK_LOW_BYTES,
+        "queue_old": (age_s or 0) > QUEUE_OLD_S,
+        "demo_weights": weights == "demo",
+    }
+    return Readiness(
+        ready=database and stored and queued,
+        version=VERSION,
+        database=database,
+        object_store=stored,
+        queue=queued,
+        calls_waiting=waiting,
+        queue_age_s=age_s,
+        disk_free_bytes=disk.free,
+        disk_total_bytes=disk.total,
+        weights=weights,
+        cards=list(_cards(int(time.monotonic() / CARD_KNOWN_S))),
+        problems=[name for name, is_so in found.items() if is_so],
+    )
+
+
+def condition() -> Condition:
+    """The same with what is going on. Raises SQLAlchemyError where the database is away."""
+    with db.unit_of_work() as session:
+        queues = _queues(session)
+        running = select(func.count()).where(Pipeline.state == "running")
+        recent = Pipeline.updated_at > func.now() - pipelines.seconds(24 * 3600)
+        failed = select(func.count()).where(Pipeline.state == "failed", recent)
+        calls = {"calls_running": session.scalar(running) or 0, "calls_failed": session.scalar(failed) or 0}
+    return Condition(
+        **look().model_dump(),
+        **calls,
+        queues=queues,
+        provider=settings().llm_provider,
+        data_residency=settings().data_residency,
+    )
+
+
+def condition_for(viewer: Viewer) -> Condition:
+    """For an admin. Raises NotAllowed."""
+    if viewer.role != "admin":
+        raise failures.NotAllowed
+    return condition()
+
+
+def _queues(session: Session) -> dict[Queue, QueueState]:
+    queues: dict[Queue, QueueState] = {name: QueueState(waiting=0, age_s=0) for name in ("speech", "analysis")}
+    for row in pipelines.waiting_by_stage(session):
+        queue = queues[plan.stage_named(row.stage).queue]
+        queue.waiting, queue.age_s = queue.waiting + row.calls, max(queue.age_s, row.age_s)
+    return queues
+
+
+def _answers_store() -> bool:
     try:
         objects.check()
-        stored = True
     except ApplianceError:
-        stored = False
-    return Readiness(
-        ready=waiting is not None and stored,
-        version=VERSION,
-        database=waiting is not None,
-        object_store=stored,
-        calls_waiting=waiting,
-    )
+        return False
+    return True
+
+
+def _answers_redis(url: str) -> bool:
+    try:
+        return bool(redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2).ping())
+    except redis.RedisError:
+        return False
+
+
+@lru_cache(maxsize=1)
+def _cards(_period: int) -> tuple[Card, ...]:
+    query = "--query-gpu=name,memory.total,memory.used,utilization.gpu"
+    try:
+        command = ["nvidia-smi", query, "--format=csv,noheader,nounits"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=5)
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return cards_of(done.stdout)
+
+
+def cards_of(listing: str) -> tuple[Card, ...]:
+    """Cards from nvidia-smi's csv; what it cannot tell ("[N/A]") counts as nothing."""
+    found = []
+    for line in listing.strip().splitlines():
+        name, *values = (part.strip() for part in line.rsplit(",", 3))
+        total, used, load = (int(value) if value.isdigit() else 0 for value in values)
+        found.append(Card(name=name, memory_mb=total, used_mb=used, load_percent=load))
+    return tuple(found)

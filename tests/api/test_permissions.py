@@ -136,6 +136,7 @@ TABLE: dict[str, Row] = {
     "GET /downloads/{name}": Row(lambda given: signed(f"/downloads/{given.export}"), (404,) * 5),
     "GET /api/health": Row(nothing, ALL),
     "GET /api/ready": Row(nothing, ALL),
+    "GET /api/admin/status": Row(nothing, ADMIN),
     "GET /metrics": Row(nothing, ALL),
 }
 

@@ -1,0 +1,248 @@
+"""`appliance status|doctor|logs|support-bundle`: how the appliance is, which part is to blame, what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from appliance.cli import show
+from appliance.cli.stack import DataDir
+from appliance.errors import ApplianceError
+
+if TYPE_CHECKING:
+    from appliance.services.readiness import Condition
+    from installer.site import Site
+
+AsJson = Annotated[bool, typer.Option("--json", help="For programs / Для программ")]
+
+LABELS = {
+    "version": ("версия", "version"),
+    "database": ("база данных", "database"),
+    "object_store": ("хранилище записей", "object store"),
+    "queue": ("очередь", "queue"),
+    "waiting": ("ждут обработки", "calls waiting"),
+    "disk": ("свободно на диске", "disk free"),
+    "weights": ("веса распознавания", "speech weights"),
+    "provider": ("анализ", "analysis"),
+    "card": ("видеокарта", "card"),
+    "problems": ("что исправить", "to mend"),
+}
+
+PROBLEMS = {
+    "database_away": ("база данных не отвечает", "the database does not answer"),
+    "object_store_away": ("хранилище записей не отвечает", "the object store does not answer"),
+    "queue_away": ("Redis не отвечает", "Redis does not answer"),
+    "disk_low": ("мало места на диске", "the disk is nearly full"),
+    "queue_old": ("звонки ждут больше часа: проверьте обработчики", "calls wait for over an hour: look at the workers"),
+    "demo_weights": (
+        "демо-веса понимают только примеры: appliance weights fetch large-v3",
+        "demo weights understand the samples only: appliance weights fetch large-v3",
+    ),
+}
+
+
+class NotInstalled(ApplianceError):
+    code = "not_installed"
+    ru = "В папке {folder} нет установки. Укажите её: --data-dir ПАПКА"
+    en = "There is no installation in {folder}. Name its folder: --data-dir FOLDER"
+
+
+class NoSuchLog(ApplianceError):
+    code = "no_such_log"
+    ru = "Журнала {name} нет; есть: {known}"
+    en = "There is no log of {name}; there are: {known}"
+
+
+def adopt(data_dir: Path) -> Site:
+    """The installation in a folder; this process reads its settings. Raises NotInstalled."""
+    from installer.site import Site
+
+    site = Site(data_dir.resolve())
+    if not os.environ.get("APPLIANCE_ENV_FILE"):
+        if not site.env_file.exists():
+            raise NotInstalled(folder=str(site.data_dir))
+        os.environ["APPLIANCE_ENV_FILE"] = str(site.env_file)
+    return site
+
+
+def ours(texts: tuple[str, str]) -> str:
+    return texts[0] if show.language() == "ru" else texts[1]
+
+
+def status(
+    data_dir: DataDir = Path("var"),
+    as_json: AsJson = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Again every two seconds / Каждые две секунды")] = False,
+) -> None:
+    """Show processes, queue, disk, card, weights and what to mend / Показать состояние системы."""
+    from installer import supervisor
+
+    site = adopt(data_dir)
+    if as_json:
+        found = _gather(site)
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        raise typer.Exit(0 if found["ready"] else 1)
+    if not watch:
+        Console().print(_drawn(site))
+        raise typer.Exit(0 if supervisor.is_running(site) else 1)
+    with Live(_drawn(site), refresh_per_second=1) as live:
+        while True:
+            time.sleep(2)
+            live.update(_drawn(site))
+
+
+def _condition() -> Condition | None:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from appliance.services import readiness
+
+    try:
+        return readiness.condition()
+    except SQLAlchemyError:
+        return None
+
+
+def _processes(site: Site) -> list[dict[str, Any]]:
+    from installer import stack
+
+    return [
+        {"name": state["name"], "state": state["statename"], "pid": state["pid"], "since": state["description"]}
+        for state in stack.status(site.data_dir)
+    ]
+
+
+def _gather(site: Site) -> dict[str, Any]:
+    known = _condition()
+    shown = known.model_dump() if known else {"ready": False, "problems": ["database_away"]}
+    return {"processes": _processes(site), **shown}
+
+
+def _drawn(site: Site) -> Group:
+    table = Table(
+        *(("процесс", "состояние", "pid", "") if show.language() == "ru" else ("process", "state", "pid", ""))
+    )
+    for process in _processes(site):
+        style = "green" if process["state"] == "RUNNING" else "red"
+        table.add_row(
+            process["name"],
+            Text(process["state"], style=style),
+            str(process["pid"]),
+            process["since"].split("uptime ")[-1],
+        )
+    if not table.row_count:
+        table.add_row(ours(("ничего не запущено: make start", "nothing runs: make start")), "", "", "")
+    facts = Table.grid(padding=(0, 2))
+    for name, value in _told(_condition()):
+        facts.add_row(Text(ours(LABELS[name]), style="bold"), value)
+    return Group(table, facts)
+
+
+def _told(known: Condition | None) -> Iterator[tuple[str, str]]:
+    if known is None:
+        yield "problems", ours(PROBLEMS["database_away"])
+        return
+    yield "version", known.version
+    for name in ("database", "object_store", "queue"):
+        yield name, "✓" if getattr(known, name) else "✗"
+    waiting = ", ".join(f"{name} {state.waiting} ({state.age_s:.0f} s)" for name, state in known.queues.items())
+    yield "waiting", waiting
+    yield "disk", f"{known.disk_free_bytes / 2**30:.1f} / {known.disk_total_bytes / 2**30:.1f} GiB"
+    yield "weights", known.weights
+    yield "provider", f"{known.provider} ({known.data_residency})"
+    for card in known.cards:
+        yield "card", f"{card.name}: {card.used_mb} / {card.memory_mb} MiB, {card.load_percent} %"
+    for problem in known.problems:
+        yield "problems", ours(PROBLEMS[problem])
+
+
+def doctor(data_dir: DataDir = Path("var"), as_json: AsJson = False) -> None:
+    """Try PostgreSQL, S3, queue, weights and language model for real / Проверить каждую часть на деле."""
+    from dataclasses import asdict
+
+    from appliance.services import doctor as practice
+
+    adopt(data_dir)
+    console, findings = Console(), []
+    for finding in practice.examine(show.language()):
+        findings.append(finding)
+        if not as_json:
+            mark = "[green]✓[/green]" if finding.ok else "[red]✗[/red]"
+            console.print(f"{mark} {finding.part:<11}", Text(finding.found))
+            if finding.remedy:
+                console.print(Text(f"  → {finding.remedy}", style="yellow"))
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))
+    raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def read_logs(
+    process: Annotated[str | None, typer.Argument(help="Of this process alone / Только этого процесса")] = None,
+    data_dir: DataDir = Path("var"),
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Last lines / Последние строки")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on / Продолжать")] = False,
+) -> None:
+    """Show what the processes log / Показать журналы процессов."""
+    site = adopt(data_dir)
+    files = sorted(site.logs.glob("*.log"))
+    if process is not None:
+        known = [file.stem for file in files]
+        if process not in known:
+            raise NoSuchLog(name=process, known=", ".join(known))
+        files = [file for file in files if file.stem == process]
+    ends = {}
+    for file in files:
+        content = file.read_bytes()
+        ends[file] = len(content)
+        _print(file, content.decode(errors="replace").splitlines()[-lines:] if lines else [])
+    while follow:
+        time.sleep(0.5)
+        for file in files:
+            _print(file, _added(file, ends))
+
+
+def _print(file: Path, lines: list[str]) -> None:
+    for line in lines:
+        typer.echo(f"{file.stem:<16} {line}")
+
+
+def _added(file: Path, ends: dict[Path, int]) -> list[str]:
+    """Whole lines that came since; from the start where the file was rotated."""
+    size = file.stat().st_size
+    start = 0 if size < ends[file] else ends[file]
+    with file.open("rb") as opened:
+        opened.seek(start)
+        content = opened.read()
+    whole = content[: content.rfind(b"\n") + 1]
+    ends[file] = start + len(whole)
+    return whole.decode(errors="replace").splitlines()
+
+
+def support_bundle(
+    target: Annotated[Path, typer.Argument(help="The file to write / Файл")] = Path("support.tar.gz"),
+    data_dir: DataDir = Path("var"),
+) -> None:
+    """Pack status and logs for support, without secrets, people and speech / Собрать сведения для поддержки."""
+    from appliance.config import settings
+    from appliance.services import support
+
+    site = adopt(data_dir)
+    files = support.write(target, settings(), site.logs, _processes(site))
+    typer.echo("\n".join(f"  {name}" for name in files))
+    typer.echo(
+        ours(
+            (
+                f"{target}: без паролей, имён, номеров и текста разговоров. Просмотрите перед отправкой.",
+                f"{target}: without secrets, names, numbers and speech. Look through it before you send it.",
+            )
+        )
+    )

@@ -1,0 +1,175 @@
+"""Each part outside the program, tried for real: not whether it answers, but whether it does what is needed of it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import uuid4
+
+import redis
+import urllib3
+from minio.error import MinioException
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from appliance.config import settings
+from appliance.engines.language import Conversation, Utterance
+from appliance.errors import ApplianceError, EngineError
+from appliance.pipeline.equipment import Equipment
+from appliance.store import db, objects
+
+OLDEST_POSTGRES = 13
+"""gen_random_uuid and the trigram operators that the list uses are there from this version on."""
+
+LLM_ANSWERS_WITHIN_S = 30.0
+"""An operator waits for this; a model that needs longer for two sentences is too slow for calls."""
+
+WORDS = b"0123456789"
+
+
+class Unfit(Exception):
+    """A part does not do what is needed; the text says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    name: str
+    check: Callable[[], str]
+    remedy_ru: str
+    remedy_en: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`found` says what there is, or what is wrong; the remedy is empty where nothing is."""
+
+    part: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+def examine(language: str) -> Iterator[Finding]:
+    """Try every part that the settings name, one after the other; remedies in `ru` or `en`."""
+    for part in PARTS:
+        try:
+            found = part.check()
+        except (Unfit, ApplianceError, EngineError, SQLAlchemyError, redis.RedisError) as error:
+            yield Finding(part.name, False, reason(error), part.remedy_ru if language == "ru" else part.remedy_en)
+        except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
+            yield Finding(part.name, False, reason(error), part.remedy_ru if language == "ru" else part.remedy_en)
+        else:
+            yield Finding(part.name, True, found)
+
+
+def reason(error: Exception) -> str:
+    """One line, without the passwords that addresses hold."""
+    said = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    for secret in (settings().s3_secret_key, settings().local_llm_api_key, settings().openai_api_key):
+        if value := secret.get_secret_value():
+            said = said.replace(value, "***")
+    return said
+
+
+def postgres() -> str:
+    """Version, extension, and the right to make tables."""
+    with db.unit_of_work() as session:
+        version = int(session.scalar(text("SHOW server_version_num")) or 0) // 10_000
+        if version < OLDEST_POSTGRES:
+            raise Unfit(f"PostgreSQL {version}; {OLDEST_POSTGRES} or newer is needed")
+        if not session.scalar(text("SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'")):
+            raise Unfit("the extension pg_trgm is missing")
+        if not session.scalar(text("SELECT has_schema_privilege(current_user, 'public', 'CREATE')")):
+            raise Unfit("no right to create tables in the schema public")
+    return f"PostgreSQL {version}, pg_trgm, rights"
+
+
+def object_store() -> str:
+    """Put, get, a range, a signed link, delete: on an object of its own that is gone afterwards."""
+    client, bucket, key = objects.client(), settings().s3_bucket, f"doctor/{uuid4()}"
+    objects.put(key, io.BytesIO(WORDS), len(WORDS), "text/plain")
+    try:
+        if b"".join(objects.stream(key, 0, len(WORDS))) != WORDS:
+            raise Unfit("get answers something else than what was put")
+        if b"".join(objects.stream(key, 3, 4)) != WORDS[3:7]:
+            raise Unfit("a range is not honoured: recordings could not be sought in")
+        link = client.presigned_get_object(bucket, key, expires=timedelta(minutes=1))
+        answer = urllib3.request("GET", link, timeout=10, retries=False)
+        if answer.data != WORDS:
+            raise Unfit(f"a signed link answers {answer.status}")
+    finally:
+        objects.delete(key)
+    try:
+        b"".join(objects.stream(key, 0, 1))
+    except objects.ObjectMissing:
+        return "put, get, range, signed link, delete"
+    raise Unfit("a deleted object is still there")
+
+
+def queue() -> str:
+    """Redis, where the queue lives there."""
+    if not settings().redis_url:
+        return "in PostgreSQL"
+    client = redis.Redis.from_url(settings().redis_url, socket_timeout=3, socket_connect_timeout=3)
+    key = f"doctor-{uuid4()}"
+    client.set(key, "x", ex=10)
+    if client.get(key) != b"x":
+        raise Unfit("what was written is not read back")
+    client.delete(key)
+    return f"Redis {client.info('server')['redis_version']}"
+
+
+def language_model() -> str:
+    """An analysis of two sentences, held to the schema as every analysis is."""
+    patient = {"llm_timeout_s": min(settings().llm_timeout_s, LLM_ANSWERS_WITHIN_S)}
+    analyst = Equipment(settings().model_copy(update=patient)).analyst
+    said = (
+        Utterance("0", "B", 0, 2000, "Автосалон, добрый день."),
+        Utterance("1", "A", 2000, 5000, "Здравствуйте, я хочу записаться на тест-драйв."),
+    )
+    record = analyst.analyse(Conversation(said, "ru", "incoming"))
+    return f"{record.provider} / {record.model}: {record.analysis.sentiment}"
+
+
+def speech() -> str:
+    """The weights load."""
+    engine = Equipment(settings()).speech
+    return f"{engine.name}: {engine.weights}"
+
+
+PARTS = (
+    Part(
+        "postgresql",
+        postgres,
+        "Проверьте DATABASE_URL и что сервер запущен; администратор базы: CREATE EXTENSION pg_trgm; "
+        "GRANT CREATE ON SCHEMA public",
+        "Check DATABASE_URL and that the server runs; as the database's admin: CREATE EXTENSION pg_trgm; "
+        "GRANT CREATE ON SCHEMA public",
+    ),
+    Part(
+        "s3",
+        object_store,
+        "Проверьте S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, S3_REGION и права на корзину S3_BUCKET; часы сервера",
+        "Check S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, S3_REGION, the rights on S3_BUCKET, and this machine's clock",
+    ),
+    Part(
+        "queue",
+        queue,
+        "Проверьте REDIS_URL и что Redis запущен; пустой REDIS_URL: очередь в PostgreSQL",
+        "Check REDIS_URL and that Redis runs; without REDIS_URL the queue lives in PostgreSQL",
+    ),
+    Part(
+        "speech",
+        speech,
+        "Проверьте WHISPER_MODEL_PATH; установка весов: appliance weights fetch large-v3",
+        "Check WHISPER_MODEL_PATH; to install weights: appliance weights fetch large-v3",
+    ),
+    Part(
+        "llm",
+        language_model,
+        "Проверьте LLM_PROVIDER, LOCAL_LLM_URL, LOCAL_LLM_MODEL и что vLLM запущен; без модели: LLM_PROVIDER=builtin",
+        "Check LLM_PROVIDER, LOCAL_LLM_URL, LOCAL_LLM_MODEL and that vLLM runs; without a model: LLM_PROVIDER=builtin",
+    ),
+)

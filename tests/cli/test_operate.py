@@ -1,0 +1,124 @@
+"""The operator's commands against a real installation."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from appliance.services import readiness
+from installer.site import Site
+from tests.conftest import Running, _free_port, wait_until
+
+APPLIANCE = str(Path(sys.prefix) / "bin" / "appliance")
+
+
+def run(site: Site, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    known = {**os.environ, "APPLIANCE_ENV_FILE": str(site.env_file), "LANG": "C", **environment}
+    command = [APPLIANCE, *arguments, "--data-dir", str(site.data_dir)]
+    return subprocess.run(command, env=known, capture_output=True, text=True, check=False, timeout=240)
+
+
+def test_status_tells_processes_queue_disk_and_weights(site: Site) -> None:
+    done = run(site, "status", "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert {p["name"]: p["state"] for p in found["processes"]}["postgres"] == "RUNNING"
+    assert set(found["queues"]) == {"speech", "analysis"}
+    assert 0 < found["disk_free_bytes"] < found["disk_total_bytes"]
+    assert (found["weights"], found["version"]) == ("demo", readiness.VERSION)
+    assert "demo_weights" in found["problems"]
+    shown = run(site, "status", APPLIANCE_LANG="ru").stdout
+    assert "веса распознавания" in shown
+    assert "swift-proxy" in shown
+
+
+def test_status_where_the_database_is_away(site: Site) -> None:
+    done = run(site, "status", "--json", DATABASE_URL=f"postgresql://x:secret@127.0.0.1:{_free_port()}/x")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["problems"] == ["database_away"]
+    assert "secret" not in done.stdout + done.stderr
+
+
+def test_no_installation_is_said_in_a_sentence(tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "APPLIANCE_ENV_FILE"} | {"LANG": "C"}
+    command = [APPLIANCE, "status", "--data-dir", str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("appliance: There is no installation in")
+
+
+def findings(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
+    return {finding["part"]: finding for finding in json.loads(done.stdout)}
+
+
+def test_doctor_finds_a_sound_installation_sound(site: Site) -> None:
+    done = run(site, "doctor", "--json")
+    found = findings(done)
+    assert done.returncode == 0, done.stdout
+    assert set(found) == {"postgresql", "s3", "queue", "speech", "llm"}
+    assert found["s3"]["found"] == "put, get, range, signed link, delete"
+
+
+def test_doctor_says_which_part_is_to_blame_and_what_to_do(site: Site) -> None:
+    nowhere = f"127.0.0.1:{_free_port()}"
+    environment = {"S3_SECRET_KEY": "a-wrong-secret", "REDIS_URL": f"redis://{nowhere}/0", "LLM_PROVIDER": "local"}
+    done = run(
+        site,
+        "doctor",
+        "--json",
+        LOCAL_LLM_URL=f"http://{nowhere}/v1",
+        APPLIANCE_LANG="ru",
+        LLM_TIMEOUT_S="3",
+        **environment,
+    )
+    found = findings(done)
+    assert done.returncode == 1
+    assert {part for part, finding in found.items() if not finding["ok"]} == {"s3", "queue", "llm"}
+    assert "S3_SECRET_KEY" in found["s3"]["remedy"]
+    assert "Проверьте REDIS_URL" in found["queue"]["remedy"]
+    assert "a-wrong-secret" not in done.stdout + done.stderr
+
+
+def test_logs_of_one_process_and_what_comes_after(site: Site) -> None:
+    file = site.logs / "followed.log"
+    file.write_text("one\ntwo\n", encoding="utf-8")
+    assert run(site, "logs", "followed", "--lines", "1").stdout.split() == ["followed", "two"]
+    assert "there are:" in run(site, "logs", "nobody").stderr
+    environment = {**os.environ, "APPLIANCE_ENV_FILE": str(site.env_file), "PYTHONUNBUFFERED": "1"}
+    command = [APPLIANCE, "logs", "followed", "--follow", "--data-dir", str(site.data_dir)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as following:
+        assert following.stdout
+        assert [following.stdout.readline().split()[-1] for _ in range(2)] == ["one", "two"]
+        with file.open("a", encoding="utf-8") as opened:
+            opened.write("three\n")
+        assert following.stdout.readline().split() == ["followed", "three"]
+        following.kill()
+    file.unlink()
+
+
+def test_ready_names_every_dependency(running: Running) -> None:
+    found = httpx.get(running.url + "/api/ready", timeout=30).json()
+    assert found["ready"]
+    assert all(found[name] for name in ("database", "object_store", "queue"))
+    assert found["queue_age_s"] is not None
+    assert not {"database_away", "object_store_away", "queue_away"} & set(found["problems"])
+
+
+def test_a_full_disk_is_a_problem_but_no_outage(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "DISK_LOW_BYTES", 2**62)
+    found = wait_until(readiness.look, 10, "an answer")
+    assert "disk_low" in found.problems
+    assert found.ready
+
+
+def test_cards_as_nvidia_smi_lists_them() -> None:
+    first, second = readiness.cards_of("NVIDIA H100 80GB HBM3, 81559, 412, 7\nTesla T4, 15360, [N/A], [N/A]\n")
+    assert (first.name, first.memory_mb, first.used_mb, first.load_percent) == ("NVIDIA H100 80GB HBM3", 81559, 412, 7)
+    assert (second.used_mb, second.load_percent) == (0, 0)

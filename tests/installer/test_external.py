@@ -1,0 +1,97 @@
+"""An installation whose database, store and queue are somebody else's: only what is its own is started."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+import redis
+
+from installer import stack, supervisor
+from installer.postgres import ADMIN
+from installer.site import Site
+from tests.conftest import SAMPLES, Running, _free_port, let_in, processed, upload
+
+
+def foreign_database(site: Site) -> str:
+    """A database of its own on the tests' server, as a company's PostgreSQL would give it."""
+    name = f"company_{uuid4().hex[:8]}"
+    secret = (site.data_dir / "postgres-admin.password").read_text(encoding="utf-8")
+    where = f"host=127.0.0.1 port={site.ports()['postgres']} user={ADMIN} password={secret}"
+    with psycopg.connect(f"{where} dbname=postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'company'")  # type: ignore[call-overload]
+        connection.execute(f"CREATE DATABASE {name} OWNER {name}")  # type: ignore[call-overload]
+    with psycopg.connect(f"{where} dbname={name}", autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION pg_trgm")
+    return f"postgresql://{name}:company@127.0.0.1:{site.ports()['postgres']}/{name}"
+
+
+def test_only_what_is_bundled_is_started(site: Site, tmp_path: Path) -> None:
+    let_in(tmp_path)
+    facts, url = site.facts(), foreign_database(site)
+    company = {
+        "DATABASE_URL": url,
+        "S3_ENDPOINT": facts["S3_ENDPOINT"],
+        "S3_ACCESS_KEY": "calls:company",
+        "S3_SECRET_KEY": facts["S3_SECRET_KEY"],
+    }
+    own = Site(tmp_path)
+    own.env_file.write_text("".join(f"{name}={value}\n" for name, value in company.items()), encoding="utf-8")
+    assert not own.own_database
+    assert not own.own_store
+    own.choose_ports()
+    own.write_settings(8000, demo=False)
+    assert {name: own.facts()[name] for name in company} == company
+    assert [program.name for program in supervisor.programs(own)] == list(supervisor.APPLICATION)
+
+
+def test_an_external_database_serves_and_its_own_is_not_started(site: Site, tmp_path: Path) -> None:
+    let_in(tmp_path)
+    own, url = Site(tmp_path), foreign_database(site)
+    own.env_file.write_text(f"DATABASE_URL={url}\n", encoding="utf-8")
+    stack.up(tmp_path, _free_port(), lambda _: None, infrastructure_only=True)
+    try:
+        stack._migrate(own)
+        names = {state["name"] for state in stack.status(tmp_path)}
+        assert "swift-proxy" in names
+        assert "postgres" not in names
+        assert not (tmp_path / "postgres").exists()
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SELECT count(*) FROM calls").fetchone() == (0,)
+        stack.up(tmp_path, _free_port(), lambda _: None, infrastructure_only=True)
+        assert own.facts()["DATABASE_URL"] == url
+    finally:
+        stack.down(tmp_path)
+
+
+def test_a_call_goes_through_with_the_queue_in_redis(site: Site, people: dict[str, str], tmp_path: Path) -> None:
+    server = shutil.which("redis-server")
+    if server is None:
+        pytest.skip("NO REDIS: redis-server is not installed, the queue in Redis was not tried")
+    port = _free_port()
+    command = [server, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
+    url = f"redis://127.0.0.1:{port}/0"
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as running:
+        apart = Running(site, _free_port(), environment={"REDIS_URL": url})
+        try:
+            apart.start("analysis", "speech", "api")
+            http = apart.client(people["admin"])
+            call_id = upload(http, SAMPLES / "ru-wrong-number.wav").json()["id"]
+            assert processed(http, call_id)["aiAnalysis"]["processing_status"] == "completed"
+            http.delete(f"/api/calls/{call_id}").raise_for_status()
+            rung = redis.Redis.from_url(url).info("commandstats")
+            assert rung["cmdstat_zadd"]["calls"] >= 2
+            environment = {**os.environ, "APPLIANCE_ENV_FILE": str(site.env_file), "LANG": "C", "REDIS_URL": url}
+            doctor = [str(Path(sys.prefix) / "bin" / "appliance"), "doctor", "--data-dir", str(site.data_dir)]
+            done = subprocess.run(doctor, env=environment, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout
+            assert "Redis" in done.stdout
+        finally:
+            apart.stop()
+            running.terminate()
