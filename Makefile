@@ -96,6 +96,21 @@ bench: .venv/.installed-dev ## Measure speed as ratios against peers in the same
 evaluate: .venv/.installed ## Measure the demo weights in both engines
 	@$(BIN)/appliance evaluate demo-weights
 
+# The tool that writes the bill of materials, apart from what it describes.
+.venv-bundle/.installed: bundle.lock .venv/.tool
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-bundle
+	@$(BIN)/uv pip install --quiet --python .venv-bundle/bin/python --require-hashes -r bundle.lock
+	@touch $@
+
+.PHONY: bundle
+bundle: .venv/.installed .venv-bundle/.installed ## Build the archive to install from without internet (BUNDLE="--target debian12 --variant cpu")
+	@$(BIN)/python -m installer.bundle $(BUNDLE)
+
+.PHONY: test-appliance
+test-appliance: .venv/.installed .venv-bundle/.installed ## Install, use and upgrade a bundle on a bare Debian 12 without network (root, debootstrap)
+	@$(BIN)/python -m installer.bundle --out build/appliance --key build/appliance/signing-key
+	@tests/appliance/run.sh build/appliance/call-analytics-*-debian12-cpu.tar build/appliance/signing-key
+
 .PHONY: docs
 docs: .venv/.installed-dev ## Write docs/api.md from the application itself
 	@$(BIN)/python docs/make_api.py
@@ -106,4 +121,5 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 lock: .venv/.tool ## Renew the lock files from pyproject.toml
 	@for extra in "" dev gpu; do $(COMPILE) pyproject.toml $${extra:+--extra $$extra} -o requirements$${extra:+-$$extra}.lock; done
 	@$(COMPILE) --group vllm -o requirements-vllm.lock
+	@echo "cyclonedx-bom==7.5.0" | $(COMPILE) - -o bundle.lock
 	@echo "uv==0.13.9" | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header - -o bootstrap.lock

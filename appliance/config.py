@@ -40,6 +40,11 @@ class Settings(BaseSettings):
     cors_origins: CommaSeparated = Field((), description="Origins of web frontends, separated by commas.")
     host: str = Field("0.0.0.0", description="Address that the API listens on.")
     port: int = Field(8000, gt=0, lt=65536, description="Port that the API listens on.")
+    api_processes: int = Field(1, gt=0, le=64, description="Processes that serve the API on its one port.")
+    tls_cert_file: str = Field(
+        "", description="Certificate with its chain (PEM); set with the key, the API speaks HTTPS."
+    )
+    tls_key_file: str = Field("", description="Key of the certificate (PEM).")
     public_url: str = Field(
         "", description="How browsers reach the API, for links in answers; empty means as the request came."
     )
@@ -73,6 +78,13 @@ class Settings(BaseSettings):
     openai_base_url: str = Field("https://api.openai.com/v1", description="Endpoint of the profile openai.")
     openai_price_input: float = Field(2.5, ge=0, description="US dollars per million tokens sent to OpenAI.")
     openai_price_output: float = Field(10, ge=0, description="US dollars per million tokens received from OpenAI.")
+    vllm_weights: str = Field(
+        "", description="Folder of a language model; set, vLLM serves it under supervisor, and LOCAL_LLM_URL follows."
+    )
+    vllm_share: float = Field(
+        0.5, gt=0, lt=1, description="vLLM's share of the card, as `appliance preflight` plans it."
+    )
+    vllm_context: int = Field(16384, gt=0, description="Longest prompt and answer of vLLM in tokens.")
     llm_timeout_s: float = Field(120, gt=0, description="Deadline of one request to a language model, in seconds.")
     site_topics: CommaSeparated = Field(
         (), description="This site's own topics, separated by commas, preferred over the shipped ones."

@@ -16,8 +16,8 @@ from installer.ports import is_free
 FIRST_PORT, LAST_PORT = 21_000, 29_000
 """Where inner ports are chosen: above what servers use by default, below what Linux gives to clients."""
 
-INNER = ("postgres", "s3", "account", "container", "object")
 OWN_STORE_KEY = "calls:appliance"
+INNER = ("postgres", "s3", "account", "container", "object", "vllm")
 SOCKET_PATH_LIMIT = 100
 """A unix socket's path may have 107 bytes; supervisor adds a suffix while it starts."""
 
@@ -111,6 +111,11 @@ class Site:
         lines = self.env_file.read_text(encoding="utf-8").splitlines()
         return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
+    def url(self) -> str:
+        """The API on this machine."""
+        facts = self.facts()
+        return f"{'https' if 'TLS_CERT_FILE' in facts else 'http'}://localhost:{facts['PORT']}"
+
     def ports(self) -> dict[str, int]:
         """The inner ports that were chosen."""
         found: dict[str, int] = json.loads((self.data_dir / "ports.json").read_text(encoding="utf-8"))
@@ -149,10 +154,13 @@ class Site:
             facts["DATABASE_URL"] = f"postgresql://appliance:{password}@127.0.0.1:{inner['postgres']}/call_analytics"
         if own_store:
             facts |= {"S3_ENDPOINT": f"http://127.0.0.1:{inner['s3']}", "S3_ACCESS_KEY": OWN_STORE_KEY}
+        if facts.get("VLLM_WEIGHTS"):
+            facts["LOCAL_LLM_URL"] = f"http://127.0.0.1:{inner['vllm']}/v1"
         facts.setdefault("MODELS_DIR", str(self.data_dir / "models"))
         text = "# Settings of the appliance; secrets inside. See docs/settings.md.\n"
         text += "".join(f"{name}={value}\n" for name, value in sorted(facts.items()))
-        part = self.env_file.with_suffix(".part")
+        target = self.env_file.resolve()  # in production a link to /etc
+        part = target.with_suffix(".part")
         part.touch(mode=0o600)
         part.write_text(text, encoding="utf-8")
-        part.replace(self.env_file)
+        part.replace(target)

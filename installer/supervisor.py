@@ -17,7 +17,7 @@ from typing import Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from installer import objects, postgres
+from installer import objects, postgres, vllm
 from installer.failures import StepFailed
 from installer.site import Site
 
@@ -54,6 +54,9 @@ def programs(site: Site) -> list[Program]:
         tree.append(Program("postgres", database, 10, stop_signal="INT", stop_wait_s=30, group=False, user=server_user))
     if site.own_store:
         tree += [Program(name, command, 20) for name, command in objects.server_commands(site).items()]
+    if language_model := vllm.server_command(site):
+        # Minutes until it answers, which nobody waits for: analyses are tried again until it does.
+        tree.append(Program("vllm", language_model, 20, stop_wait_s=30))
     appliance = str(Path(sys.prefix) / "bin" / "appliance")
     commands = {name: [appliance, "worker", name] for name in APPLICATION[:3]} | {"api": [appliance, "api"]}
     for name, command in commands.items():

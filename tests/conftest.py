@@ -46,7 +46,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     os.environ["APPLIANCE_ENV_FILE"] = str(made.env_file)
     settings.cache_clear()
     try:
-        stack._migrate(made)
+        stack.migrate(made)
         yield made
     finally:
         stack.down(folder)

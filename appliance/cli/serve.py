@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -14,17 +15,25 @@ workers = typer.Typer(no_args_is_help=True, help="Run a worker process.")
 MIGRATIONS = Path(__file__).parent.parent.parent / "migrations"
 
 
-def api() -> None:
-    """Run the HTTP process."""
-    import uvicorn
-
-    from appliance import metrics
+def application() -> Any:
+    """The HTTP application of one process."""
     from appliance.app import build
 
     logs.configure(settings().log_level, "api")
+    return build()
+
+
+def api() -> None:
+    """Serve HTTP, in one process or several on the same port."""
+    import uvicorn
+
+    from appliance import metrics
+
     metrics.forget_the_dead()
     uvicorn.run(
-        build(),
+        "appliance.cli.serve:application",
+        factory=True,
+        workers=settings().api_processes,
         host=settings().host,
         port=settings().port,
         log_config=None,
@@ -32,6 +41,8 @@ def api() -> None:
         server_header=False,
         ws="websockets-sansio",
         timeout_graceful_shutdown=10,
+        ssl_certfile=settings().tls_cert_file or None,
+        ssl_keyfile=settings().tls_key_file or None,
     )
 
 

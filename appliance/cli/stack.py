@@ -19,8 +19,17 @@ def up(data_dir: DataDir = Path("var"), port: Port = 8000) -> None:
     """Start PostgreSQL, the object store, the API and the workers; what runs already is left alone."""
     from installer import stack
 
-    stack.up(data_dir, port, lambda step: typer.echo(f"  {step} ..."))
-    typer.echo(f"The API answers on http://localhost:{port}, its documentation on http://localhost:{port}/docs")
+    site = stack.up(data_dir, port, lambda step: typer.echo(f"  {step} ..."))
+    typer.echo(f"The API answers on {site.url()}, its documentation on {site.url()}/docs")
+
+
+def service(data_dir: DataDir = Path("var")) -> None:
+    """Run the whole tree in the foreground, as systemd starts it: readiness, watchdog, clean stop."""
+    from installer import service as tree
+    from installer.site import Site
+
+    port = int(Site(data_dir.resolve()).facts().get("PORT", "8000"))
+    tree.run(data_dir, port, lambda step: typer.echo(f"  {step} ..."))
 
 
 def down(data_dir: DataDir = Path("var")) -> None:

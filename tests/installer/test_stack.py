@@ -199,3 +199,17 @@ def test_the_database_stays_where_it_was_made(tmp_path: Path) -> None:
     before = site.postgres_data
     tmp_path.chmod(0o700)
     assert site.postgres_data == before == site.data_dir / "postgres"
+
+
+def test_a_language_model_runs_under_supervisor_with_its_share_of_the_card(own: Site, tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    (tmp_path / "ports.json").write_text((own.data_dir / "ports.json").read_text())
+    site.env_file.write_text("VLLM_WEIGHTS=/models/a-model\nVLLM_SHARE=0.61\nVLLM_CONTEXT=24576\n")
+    site.write_settings(8000, demo=False)
+    command = next(program.command for program in supervisor.programs(site) if program.name == "vllm")
+    told = dict(zip(command[3::2], command[4::2], strict=True))
+    assert (told["--model"], told["--gpu-memory-utilization"]) == ("/models/a-model", "0.61")
+    assert (told["--host"], told["--max-model-len"]) == ("127.0.0.1", "24576")
+    assert site.facts()["LOCAL_LLM_URL"] == f"http://127.0.0.1:{told['--port']}/v1"
+    supervisor.render(site)
+    assert "[program:vllm]" in (tmp_path / "supervisor.conf").read_text()

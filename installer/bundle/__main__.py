@@ -1,0 +1,119 @@
+"""`python -m installer.bundle`: build the archive for one target. Needs apt, pip and git; shows what it holds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from appliance import __version__
+from installer.bundle import debs, seal, wheels
+from installer.failures import StepFailed
+
+ROOT = Path(__file__).parent.parent.parent
+TARGETS = tomllib.loads((Path(__file__).parent / "targets.toml").read_text(encoding="utf-8"))
+VARIANTS = {"cpu": ("requirements.lock",), "nvidia": ("requirements-gpu.lock", "requirements-vllm.lock")}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(prog="make bundle", description=__doc__)
+    options.add_argument("--target", choices=TARGETS, default="debian12")
+    options.add_argument("--variant", choices=VARIANTS, default="cpu")
+    options.add_argument("--weights", type=Path, action="append", default=[], help="a folder of weights to carry along")
+    options.add_argument("--key", type=Path, default=Path.home() / ".config" / "call-analytics" / "signing-key")
+    options.add_argument("--out", type=Path, default=ROOT / "dist")
+    options.add_argument("--mirror", help="the target's package mirror, where it is not the usual one")
+    options.add_argument("--version", default=__version__)
+    chosen = options.parse_args()
+    name = f"call-analytics-{chosen.version}-{chosen.target}-{chosen.variant}"
+    with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
+        folder = Path(scratch) / name
+        target = dict(TARGETS[chosen.target])
+        if chosen.mirror:
+            target["mirror"] = chosen.mirror
+        build(folder, target, chosen, Path(scratch))
+        fingerprint = seal.seal(folder, chosen.key)
+        chosen.out.mkdir(parents=True, exist_ok=True)
+        archive = chosen.out / f"{name}.tar"
+        _say("packing")
+        subprocess.run(["tar", "-cf", str(archive), "--owner=0", "--group=0", "-C", scratch, name], check=True)  # noqa: S607
+        _show(folder)
+    _say(f"{archive}: {archive.stat().st_size / 1024**2:.0f} MiB, signed by {fingerprint}")
+
+
+def build(folder: Path, target: dict[str, Any], chosen: argparse.Namespace, scratch: Path) -> None:
+    """Lay everything out in a folder."""
+    folder.mkdir()
+    _release(folder, chosen.version)
+    locks = VARIANTS[chosen.variant]
+    listed = []
+    for number, lock in enumerate(locks):
+        _say(f"Python packages of {lock}")
+        into = folder / ("wheels" if number == 0 else "wheels-vllm")
+        wheels.collect(ROOT / lock, target["python"], into)
+        listed += wheels.licences(into, folder / "licences" / "python")
+    table = "".join(f"{package}\t{version}\t{licence}\n" for package, version, licence in sorted(set(listed)))
+    (folder / "licences" / "python.tsv").write_text(table, encoding="utf-8")
+    _say("Debian packages")
+    debs.collect(target, folder / "debs", scratch / "apt")
+    debs.licences(folder / "debs", folder / "licences" / "debian")
+    (folder / "weights").mkdir()
+    for path in chosen.weights:
+        shutil.copytree(path, folder / "weights" / path.name)
+    _inventory(folder, locks)
+    about = {
+        "version": chosen.version,
+        "variant": chosen.variant,
+        "os_id": target["os_id"],
+        "os_version": target["os_version"],
+        "built_at": int(time.time()),
+    }
+    (folder / "bundle.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+
+def _release(folder: Path, version: str) -> None:
+    """The files under version control, as they are now."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True)  # noqa: S607
+    for name in listed.stdout.decode().split("\0"):
+        if name and (ROOT / name).is_file():
+            target = folder / "release" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target)
+    project = folder / "release" / "pyproject.toml"
+    text = project.read_text(encoding="utf-8").replace(f'version = "{__version__}"', f'version = "{version}"', 1)
+    project.write_text(text, encoding="utf-8")
+    shutil.copy2(ROOT / "installer" / "setup" / "install.sh", folder / "install")
+    (folder / "install").chmod(0o755)
+
+
+def _inventory(folder: Path, locks: tuple[str, ...]) -> None:
+    """The software bill of materials, CycloneDX, by the project's own tool."""
+    tool = ROOT / ".venv-bundle" / "bin" / "cyclonedx-py"
+    if not tool.exists():
+        raise StepFailed(step="SBOM", reason="cyclonedx-bom is not installed: make bundle installs it")
+    for lock in locks:
+        out = folder / f"sbom-{Path(lock).stem}.cdx.json"
+        subprocess.run([str(tool), "requirements", str(ROOT / lock), "-o", str(out)], check=True, capture_output=True)
+
+
+def _show(folder: Path) -> None:
+    for part in sorted(folder.iterdir()):
+        files = [part] if part.is_file() else [file for file in part.rglob("*") if file.is_file()]
+        size = sum(file.stat().st_size for file in files)
+        sys.stdout.write(f"  {part.name:<28} {len(files):>6} files {size / 1024**2:>10.1f} MiB\n")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"  {text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

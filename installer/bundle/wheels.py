@@ -1,0 +1,65 @@
+"""Python packages for the target: what the lock names, each as a wheel, with the hashes of the bundle's own."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import sys
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+from installer.failures import StepFailed
+
+PLATFORMS = ("manylinux_2_34_x86_64", "manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+
+
+def collect(lock: Path, python: str, folder: Path) -> Path:
+    """Download wheels, build those that are published as source alone; returns the requirements for the target.
+
+    Hashes of what is downloaded are the lock's; a wheel built here has a new one, so the bundle's file names its own.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if here != python:
+        raise StepFailed(step="wheels", reason=f"this is Python {here}, the target has {python}: build with that")
+    pip = [sys.executable, "-m", "pip", "wheel", "-qq", "--no-deps", "--require-hashes"]
+    subprocess.run([*pip, "-r", str(lock), "-w", str(folder)], check=True)
+    lines = []
+    for wheel in sorted(folder.glob("*.whl")):
+        name, version = wheel.name.split("-")[:2]
+        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        lines.append(f"{name}=={version.replace('_', '+') if '+' not in version else version} --hash=sha256:{digest}\n")
+        if re.search(r"-linux_x86_64\.whl$", wheel.name):
+            raise StepFailed(step="wheels", reason=f"{wheel.name} was compiled for this machine alone")
+    target = folder / "requirements.txt"
+    target.write_text("".join(lines), encoding="utf-8")
+    return target
+
+
+def licences(folder: Path, into: Path) -> list[tuple[str, str, str]]:
+    """Write each package's licence files; returns name, version and licence of each."""
+    found = []
+    for wheel in sorted(folder.glob("*.whl")):
+        with zipfile.ZipFile(wheel) as archive:
+            names = archive.namelist()
+            metadata = next(name for name in names if name.endswith(".dist-info/METADATA"))
+            headers = Parser().parsestr(archive.read(metadata).decode("utf-8", "replace"), headersonly=True)
+            found.append((headers["Name"], headers["Version"], _licence(headers)))
+            for name in names:
+                if re.search(r"\.dist-info/.*(licen[cs]e|copying|notice)", name, re.IGNORECASE) and not name.endswith(
+                    "/"
+                ):
+                    target = into / headers["Name"] / Path(name).name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(archive.read(name))
+    return found
+
+
+def _licence(headers: object) -> str:
+    get = headers.get_all  # type: ignore[attr-defined]
+    stated = (get("License-Expression") or get("License") or [""])[0].strip().splitlines()
+    classes = [line.rsplit("::", 1)[1].strip() for line in get("Classifier") or [] if line.startswith("License ::")]
+    short = stated[0] if stated and len(stated[0]) < 80 else ""
+    return short or ", ".join(classes) or "see its files"

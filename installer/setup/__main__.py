@@ -1,0 +1,180 @@
+"""First half of `./install`: preflight, system packages, account, folders, release; then the release itself goes on."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from installer.preflight import checks, facts, report
+from installer.setup import layout
+from installer.setup.step import Journal, Step, StepFails
+
+STEPS = 6
+
+
+def options() -> argparse.Namespace:
+    """What an installation may be told; the second half reads the same line."""
+    known = argparse.ArgumentParser(prog="./install", description="Install or upgrade Call Analytics on this machine.")
+    known.add_argument("--bundle", type=Path, required=True, help=argparse.SUPPRESS)
+    known.add_argument("--port", type=int, default=8000, help="port of the API")
+    known.add_argument("--language", choices=("ru", "en"), default=_language())
+    known.add_argument("--name", default=os.uname().nodename, help="name that browsers will use, for the certificate")
+    known.add_argument("--tls-cert", type=Path, help="the company's certificate (PEM, with its chain)")
+    known.add_argument("--tls-key", type=Path, help="its key (PEM)")
+    known.add_argument("--http", action="store_true", help="plain HTTP: everything on the wire can be read")
+    known.add_argument("--admin", default="admin@localhost.localdomain", help="e-mail of the first administrator")
+    return known.parse_args()
+
+
+def _language() -> str:
+    return "ru" if os.environ.get("LANG", "ru").startswith("ru") else "en"
+
+
+class Preparation:
+    """Everything up to a release that can run, beside the one that may be running."""
+
+    def __init__(self, chosen: argparse.Namespace) -> None:
+        self.bundle: Path = chosen.bundle.resolve()
+        self.about = json.loads((self.bundle / "bundle.json").read_text(encoding="utf-8"))
+        self.version = str(self.about["version"])
+        self.release = layout.RELEASES / self.version
+        layout.LOGS.mkdir(parents=True, exist_ok=True)
+        self.journal = Journal(layout.LOGS / "install.log", chosen.language, STEPS)
+        self.language = chosen.language
+
+    def refuse_downgrade(self) -> None:
+        installed = layout.current_version()
+        if installed and layout.numbers(self.version) < layout.numbers(installed):
+            ru = (
+                f"Установлена версия {installed}, новее этой ({self.version}): её база не читается более старой версией"
+            )
+            en = f"Version {installed} is installed, later than this ({self.version}), which cannot read its database"
+            raise StepFails(ru if self.language == "ru" else en)
+
+    def examine(self, port: int) -> None:
+        machine = facts.gather((port,), layout.DATA)
+        findings = checks.decide(machine, self.about["variant"], (port,), self.about["built_at"])
+        self.journal.say(report.as_text(machine, findings, self.about["variant"], self.language))
+        fits = (machine.os_id, machine.os_version) == (self.about["os_id"], self.about["os_version"])
+        if checks.verdict(findings) == "refuse" or not fits:
+            raise StepFails(f"{self.about['os_id']} {self.about['os_version']}: preflight")
+
+    def steps(self) -> list[Step]:
+        return [
+            Step("системные пакеты", "system packages", self._has_packages, self._install_packages),
+            Step("учётная запись", "account", self._has_account, self._make_account),
+            Step("папки", "folders", lambda: False, self._make_folders),
+            Step("файлы выпуска", "release", self._has_release, self._copy_release),
+            Step("пакеты Python", "Python packages", self._has_environment, self._make_environment),
+            Step("веса моделей", "weights", self._has_weights, self._copy_weights),
+        ]
+
+    def _has_packages(self) -> bool:
+        command = ["/usr/bin/python3", "-c", "import ensurepip, venv"]
+        able: int = subprocess.run(command, capture_output=True, check=False).returncode
+        return bool(able == 0) and any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+
+    def _install_packages(self) -> None:
+        # Debian would create and start a cluster of its own on port 5432.
+        setting = Path("/etc/postgresql-common/createcluster.conf")
+        if not setting.exists():
+            setting.parent.mkdir(parents=True, exist_ok=True)
+            setting.write_text("create_main_cluster = false\n", encoding="utf-8")
+        with tempfile.TemporaryDirectory() as state:
+            lists = Path(state) / "lists"
+            (lists / "partial").mkdir(parents=True)
+            source = Path(state) / "sources.list"
+            # The archive's signature was checked with the bundle's; apt itself then compares these sums.
+            source.write_text(f"deb [trusted=yes] file:{self.bundle}/debs ./\n", encoding="utf-8")
+            apt = ["apt-get", "-qq", "-y", f"-oDir::Etc::sourcelist={source}", "-oDir::Etc::sourceparts=-"]
+            apt += [f"-oDir::State::lists={lists}", "-oAPT::Sandbox::User=root", "--no-install-recommends"]
+            quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+            self.journal.run(*apt, "update", env=quiet)
+            wanted = ["python3-venv", "postgresql", "ca-certificates", "openssh-client"]
+            self.journal.run(*apt, "install", *wanted, env=quiet)
+
+    def _has_account(self) -> bool:
+        return bool(subprocess.run(["/usr/bin/id", layout.USER], capture_output=True, check=False).returncode == 0)
+
+    def _make_account(self) -> None:
+        options = ["--system", "--user-group", "--home-dir", str(layout.DATA), "--shell", "/usr/sbin/nologin"]
+        self.journal.run("useradd", *options, layout.USER)
+
+    def _make_folders(self) -> None:
+        for folder in (layout.CONFIG, layout.DATA, layout.LOGS, layout.RUN):
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.chown(folder, layout.USER, layout.USER)
+            folder.chmod(0o750)
+        layout.RELEASES.mkdir(parents=True, exist_ok=True)
+        # One tree of processes for demo and production: the same names below the data folder, here leading elsewhere.
+        links = {"appliance.env": layout.CONFIG / "appliance.env", "log": layout.LOGS, "run": layout.RUN}
+        for name, place in links.items():
+            link = layout.DATA / name
+            if not link.is_symlink():
+                link.symlink_to(place)
+
+    def _has_release(self) -> bool:
+        return self.release.is_dir()
+
+    def _copy_release(self) -> None:
+        part = layout.RELEASES / f"{self.version}.part"
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(self.bundle / "release", part, ignore=shutil.ignore_patterns("__pycache__"))
+        part.rename(self.release)
+
+    def _has_environment(self) -> bool:
+        return (self.release / ".venv" / ".complete").exists()
+
+    def _make_environment(self) -> None:
+        environments = {".venv": "wheels", ".venv-vllm": "wheels-vllm"}
+        for name, wheels in environments.items():
+            if (self.bundle / wheels).is_dir():
+                self._fill(self.release / name, self.bundle / wheels)
+        pip = [str(self.release / ".venv" / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-index"]
+        self.journal.run(*pip, "--no-deps", "--no-build-isolation", "-e", str(self.release), cwd=self.release)
+        (self.release / ".venv" / ".complete").touch()
+
+    def _fill(self, environment: Path, wheels: Path) -> None:
+        self.journal.run("/usr/bin/python3", "-m", "venv", "--clear", str(environment))
+        pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+        pip += ["--disable-pip-version-check", "--root-user-action=ignore", "--require-hashes"]
+        self.journal.run(*pip, "--find-links", str(wheels), "-r", str(wheels / "requirements.txt"))
+
+    def _has_weights(self) -> bool:
+        carried = [path.name for path in (self.bundle / "weights").glob("*")]
+        return all((layout.DATA / "models" / name).exists() for name in carried)
+
+    def _copy_weights(self) -> None:
+        for path in (self.bundle / "weights").glob("*"):
+            target = layout.DATA / "models" / path.name
+            if not target.exists():
+                part = target.with_name(path.name + ".part")
+                shutil.rmtree(part, ignore_errors=True)
+                shutil.copytree(path, part)
+                part.rename(target)
+
+
+def main() -> None:
+    chosen = options()
+    preparation = Preparation(chosen)
+    try:
+        preparation.refuse_downgrade()
+        preparation.examine(chosen.port)
+        for step in preparation.steps():
+            preparation.journal.take(step)
+    except StepFails as failure:
+        preparation.journal.say(f"\n{failure}\n{preparation.journal.log}")
+        sys.exit(1)
+    python = str(preparation.release / ".venv" / "bin" / "python")
+    os.chdir(preparation.release)
+    os.execv(python, [python, "-m", "installer.setup.commission", *sys.argv[1:]])  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()

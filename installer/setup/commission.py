@@ -1,0 +1,163 @@
+"""Second half of `./install`, run by the new release: settings, certificate, units, start, first administrator."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from appliance.errors import ApplianceError
+from installer import certificate
+from installer.bundle import seal
+from installer.setup import layout
+from installer.setup.__main__ import Preparation, options
+from installer.setup.step import Journal, Step, StepFails
+from installer.setup.tree import Tree, facts, write_units
+from installer.setup.upgrade import Upgrade
+
+
+class Commissioning:
+    """From a release that can run to one that serves."""
+
+    def __init__(self) -> None:
+        self.chosen = options()
+        self.preparation = Preparation(self.chosen)
+        self.journal: Journal = self.preparation.journal
+        self.version = self.preparation.version
+        self.tree = Tree(self.journal)
+        old = layout.current_version()
+        self.old = old if old != self.version else ""
+        self.password = ""
+
+    def steps(self) -> list[Step]:
+        release = layout.RELEASES / self.version
+        return [
+            Step("сертификат", "certificate", self._has_certificate, self._make_certificate),
+            Step("настройки", "settings", self._has_settings, self._write_settings),
+            Step("команда и службы", "command and units", lambda: False, lambda: write_units(release)),
+            Step("включение выпуска", "switching to the release", lambda: False, self._switch),
+            Step("запуск", "start", self._serves, self.tree.start),
+            Step("администратор", "administrator", self._has_administrator, self._make_administrator),
+        ]
+
+    def run(self) -> None:
+        """Install, or upgrade what serves. Raises StepFails."""
+        upgrade = Upgrade(self.journal, self.old, self.version) if self.old else None
+        steps = upgrade.steps() if upgrade else self.steps()
+        self.journal.total = 1 + len(steps)
+        # On a bare system nothing could check it before.
+        self.journal.take(Step("подпись комплекта", "the bundle's signature", lambda: False, self._check_signature))
+        if upgrade:
+            upgrade.run()
+            return
+        for step in steps:
+            self.journal.take(step)
+        self._tell()
+
+    def _check_signature(self) -> None:
+        signer = os.environ.get("CALL_ANALYTICS_SIGNER")
+        try:
+            seal.verify(self.preparation.bundle, Path(signer) if signer else None)
+        except ApplianceError as error:
+            raise StepFails(error.message(self.chosen.language)) from None
+
+    def _has_certificate(self) -> bool:
+        return self.chosen.http or (not self.chosen.tls_cert and (layout.CONFIG / "tls" / "server.key").exists())
+
+    def _make_certificate(self) -> None:
+        folder = layout.CONFIG / "tls"
+        folder.mkdir(exist_ok=True)
+        if self.chosen.tls_cert:
+            shutil.copyfile(self.chosen.tls_cert, folder / "server.pem")
+            shutil.copyfile(self.chosen.tls_key, folder / "server.key")
+        else:
+            certificate.make(folder, self.chosen.name, _addresses())
+        for file in (folder, *folder.iterdir()):
+            shutil.chown(file, layout.USER, layout.USER)
+        (folder / "server.key").chmod(0o600)
+
+    def _has_settings(self) -> bool:
+        return "PORT" in facts()
+
+    def _write_settings(self) -> None:
+        """What an operator chose; secrets and inner addresses are added at the first start, as everywhere."""
+        chosen = {"PORT": str(self.chosen.port), "DEMO": "false", "MODELS_DIR": str(layout.DATA / "models")}
+        if not self.chosen.http:
+            chosen |= {name: str(layout.CONFIG / "tls" / file) for name, file in TLS_FILES.items()}
+        carried = sorted(path.name for path in (self.preparation.bundle / "weights").glob("*"))
+        if carried:
+            chosen["WHISPER_MODEL_PATH"] = str(layout.DATA / "models" / carried[0])
+        file = layout.CONFIG / "appliance.env"
+        file.touch(mode=0o600)
+        file.write_text("".join(f"{name}={value}\n" for name, value in sorted(chosen.items())), encoding="utf-8")
+        shutil.chown(file, layout.USER, layout.USER)
+
+    def _switch(self) -> None:
+        layout.point_current_at(self.version)
+
+    def _serves(self) -> bool:
+        done = subprocess.run([str(layout.COMMAND), "status"], capture_output=True, check=False)
+        return bool(done.returncode == 0)
+
+    def _has_administrator(self) -> bool:
+        return (layout.CONFIG / "administrator").exists()
+
+    def _make_administrator(self) -> None:
+        self.password = secrets.token_urlsafe(12)
+        create = ["users", "create", self.chosen.admin, "--name", "Администратор", "--role", "admin"]
+        try:
+            self.tree.command(*create, APPLIANCE_PASSWORD=self.password)
+        except StepFails:
+            self.password = ""
+            raise
+        (layout.CONFIG / "administrator").write_text(self.chosen.admin + "\n", encoding="utf-8")
+
+    def _tell(self) -> None:
+        """To the terminal alone: a password does not belong into a log."""
+        ru, port = self.chosen.language == "ru", facts()["PORT"]
+        scheme = "https" if "TLS_CERT_FILE" in facts() else "http"
+        lines = [f"{'Адрес' if ru else 'Address'}: {scheme}://{self.chosen.name}:{port}/docs"]
+        authority = layout.CONFIG / "tls" / "ca.pem"
+        if scheme == "https" and authority.exists():
+            lines.append(
+                f"{'Отпечаток CA' if ru else 'CA fingerprint'} (SHA-256): {certificate.fingerprint(authority)}"
+            )
+            lines.append(f"{'Раздайте браузерам файл' if ru else 'Give browsers the file'} {authority}")
+        if scheme == "http":
+            lines.append("ВНИМАНИЕ: без TLS" if ru else "MIND: without TLS")
+        if self.password:
+            said = "показан один раз, смените его" if ru else "shown once, change it"
+            lines.append(f"{self.chosen.admin} / {self.password}   ({said}: POST /api/auth/password)")
+        lines.append(f"{'Откройте порт в межсетевом экране' if ru else 'Open the port'}: ufw allow {port}/tcp")
+        sys.stdout.write("\n" + "\n".join(lines) + "\n")
+
+
+TLS_FILES = {"TLS_CERT_FILE": "server.pem", "TLS_KEY_FILE": "server.key"}
+
+
+def _addresses() -> list[str]:
+    """The address that other machines of the network see, where there is a network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("10.255.255.255", 1))  # sends nothing
+        except OSError:
+            return []
+        return [str(probe.getsockname()[0])]
+
+
+def main() -> int:
+    commissioning = Commissioning()
+    try:
+        commissioning.run()
+    except StepFails as failure:
+        commissioning.journal.say(f"\n{failure}\n{commissioning.journal.log}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Start and stop of the installed tree: by systemd where it runs, else by the appliance's own command."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from installer.setup import layout
+from installer.setup.step import Journal
+
+UNITS = ("call-analytics.service", "call-analytics.target")
+
+WRAPPER = f"""#!/bin/sh
+# Every command of the appliance, as its own user and with its own settings.
+export DATA_DIR={layout.DATA} APPLIANCE_ENV_FILE={layout.DATA}/appliance.env MODELS_DIR={layout.DATA}/models
+cd /
+if [ "$(id -u)" -eq 0 ]; then
+    install -d -o {layout.USER} -g {layout.USER} -m 0750 {layout.RUN}
+    exec runuser -u {layout.USER} -- {layout.CURRENT}/.venv/bin/appliance "$@"
+fi
+exec {layout.CURRENT}/.venv/bin/appliance "$@"
+"""
+
+
+def write_units(release: Path) -> None:
+    """The command and the units of a release."""
+    layout.COMMAND.write_text(WRAPPER, encoding="utf-8")
+    layout.COMMAND.chmod(0o755)
+    layout.UNITS.mkdir(parents=True, exist_ok=True)
+    for template in (release / "installer" / "templates" / "systemd").iterdir():
+        shutil.copyfile(template, layout.UNITS / template.name)
+
+
+class Tree:
+    """The processes of this machine's installation."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.by_systemd = Path("/run/systemd/system").is_dir()
+
+    def start(self) -> None:
+        """Returns when it answers. Raises StepFails."""
+        if self.by_systemd:
+            self.journal.run("systemctl", "daemon-reload")
+            self.journal.run("systemctl", "enable", *UNITS)
+            self.journal.run("systemctl", "start", UNITS[0])
+        else:
+            self.command("up", PORT=facts()["PORT"])
+
+    def stop(self) -> None:
+        """Nothing runs afterwards. Raises StepFails."""
+        if self.by_systemd:
+            self.journal.run("systemctl", "stop", UNITS[0])
+        else:
+            self.command("down")
+
+    def command(self, *arguments: str, **extra: str) -> str:
+        """An appliance command through its wrapper. Raises StepFails."""
+        return self.journal.run(str(layout.COMMAND), *arguments, env={**os.environ, **extra})
+
+
+def facts() -> dict[str, str]:
+    """The settings file as a mapping."""
+    file = layout.CONFIG / "appliance.env"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))

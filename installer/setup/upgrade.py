@@ -1,0 +1,97 @@
+"""From one release to the next, or back to where it began: by itself, whatever fails and wherever."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+from installer import stack
+from installer.setup import layout
+from installer.setup.step import Journal, Step, StepFails
+from installer.setup.tree import Tree, write_units
+from installer.site import Site
+
+READY_WITHIN_S = 120.0
+
+
+class Upgrade:
+    """Runs from the new release. The old one and a copy of its database stay until the new one has proven itself."""
+
+    def __init__(self, journal: Journal, old: str, new: str) -> None:
+        self.journal, self.old, self.new = journal, old, new
+        self.tree = Tree(journal)
+
+    def steps(self) -> list[Step]:
+        return [
+            Step("остановка", "stopping", lambda: False, self.tree.stop),
+            Step("копия базы", "copy of the database", lambda: False, lambda: self._database("save")),
+            Step("миграция базы", "bringing the database up to date", lambda: False, lambda: self._database("migrate")),
+            Step("переключение выпуска", "switching the release", lambda: False, self._switch),
+            Step("запуск", "start", lambda: False, self.tree.start),
+            Step("проверка", "health", lambda: False, self._prove),
+        ]
+
+    def run(self) -> None:
+        """Raises StepFails after everything is as it was before."""
+        try:
+            for step in self.steps():
+                self.journal.take(step)
+        except StepFails as failure:
+            ru = self.journal.language == "ru"
+            self.journal.say(f"  {failure}")
+            self.journal.say(f"  возвращаю версию {self.old} ..." if ru else f"  returning to version {self.old} ...")
+            self._return()
+            raise StepFails(
+                f"Обновление не удалось, работает прежняя версия {self.old}"
+                if ru
+                else f"The upgrade failed; version {self.old} serves as before"
+            ) from None
+        self._prune()
+
+    def _database(self, what: str) -> None:
+        python = layout.RELEASES / self.new / ".venv" / "bin" / "python"
+        command = [str(python), "-m", "installer.setup.return_point", what]
+        self.journal.run("runuser", "-u", layout.USER, "--", *command, cwd=layout.RELEASES / self.new)
+
+    def _switch(self) -> None:
+        write_units(layout.RELEASES / self.new)
+        layout.point_current_at(self.new)
+
+    def _prove(self) -> None:
+        """The new release answers that it is ready, by its own version. Raises StepFails."""
+        deadline = time.monotonic() + READY_WITHIN_S
+        while True:
+            try:
+                said = json.loads(stack.answer(Site(layout.DATA), "/api/ready"))
+                if said["ready"] and said["version"] == self.new:
+                    return
+                reason = str(said)
+            except OSError as error:
+                reason = str(error)
+            if time.monotonic() > deadline:
+                raise StepFails(f"/api/ready: {reason}")
+            time.sleep(1)
+
+    def _return(self) -> None:
+        """Every part is safe where it is not needed: what failed may have been any step."""
+        try:
+            self.tree.stop()
+        except StepFails as failure:
+            self.journal.say(f"  {failure}")
+        self._database("restore")
+        write_units(layout.RELEASES / self.old)
+        layout.point_current_at(self.old)
+        self.tree.start()
+
+    def _prune(self) -> None:
+        """The copy of the database goes, and releases but the one that serves and the one before."""
+        known = sorted((each for each in layout.RELEASES.iterdir() if each.is_dir()), key=_age)
+        for folder in known:
+            if folder.name not in {self.old, self.new}:
+                shutil.rmtree(folder)
+
+
+def _age(folder: Path) -> tuple[int, ...]:
+    return layout.numbers(folder.name)

@@ -1,0 +1,72 @@
+#!/bin/bash
+# Runs in a bare system with no network at all: install, use, stop and start, install again, damage, downgrade.
+set -euo pipefail
+bundle=$1 port=$2
+say() { printf '\n=== %s  (%s s)\n' "$1" "$SECONDS"; }
+api() { /opt/call-analytics/current/.venv/bin/python /root/client.py "https://localhost:$port" "$@"; }
+
+say "no route leads anywhere"
+! ip route 2>/dev/null | grep . || exit 1
+! (exec 3<>/dev/tcp/192.0.2.1/80) 2>/dev/null || exit 1
+
+say "a damaged bundle is refused"
+cp -a "$bundle" /tmp/damaged
+echo x >>/tmp/damaged/release/README.md
+! /tmp/damaged/install --port "$port" --language en || exit 1
+rm -rf /tmp/damaged
+[ ! -e /opt/call-analytics ]
+
+say "install"
+"$bundle/install" --port "$port" --language en --admin boss@dealer.example | tee /tmp/install.out
+password=$(sed -n 's#^boss@dealer.example / \([^ ]*\) .*#\1#p' /tmp/install.out)
+[ -n "$password" ]
+! grep -rqF "$password" /var/log/call-analytics || exit 1
+[ "$(stat -c '%a %U' /etc/call-analytics/appliance.env)" = "600 call-analytics" ]
+
+say "status"
+call-analytics status
+[ "$(ps -o user= -C appliance 2>/dev/null | sort -u | grep -vc call-analytics || true)" = 0 ]
+
+say "a call is analysed, over HTTPS by the certificate that the install made"
+api login boss@dealer.example "$password"
+call=$(api upload)
+api processed "$call" >/tmp/call.json
+cat /tmp/call.json
+
+say "the demo password is refused"
+! APPLIANCE_PASSWORD=password123 call-analytics users create x@dealer.example --name X || exit 1
+
+say "stop and start keep everything"
+call-analytics down
+! call-analytics status || exit 1
+PORT=$port call-analytics up
+api processed "$call" | cmp - /tmp/call.json
+
+say "installing again changes nothing"
+before=$(sha256sum /etc/call-analytics/appliance.env)
+"$bundle/install" --port "$port" --language ru
+[ "$before" = "$(sha256sum /etc/call-analytics/appliance.env)" ]
+api processed "$call" | cmp - /tmp/call.json
+call-analytics bundle verify "$bundle"
+
+say "upgrade to the next version"
+/srv/next/install --language en
+call-analytics status
+[ "$(readlink /opt/call-analytics/current)" = releases/0.2.0 ]
+api /api/health | grep -q '"0.2.0"'
+api processed "$call" | cmp - /tmp/call.json
+
+say "a downgrade is refused with the reason"
+! "$bundle/install" --language en >/tmp/downgrade.out || exit 1
+tail -3 /tmp/downgrade.out
+grep -q 'later than this' /tmp/downgrade.out
+
+say "an upgrade that fails in its migration, after it has deleted data, returns by itself"
+! /srv/broken/install --language en || exit 1
+[ "$(readlink /opt/call-analytics/current)" = releases/0.2.0 ]
+call-analytics status
+api /api/health | grep -q '"0.2.0"'
+api processed "$call" | cmp - /tmp/call.json
+
+say "the end"
+call-analytics down
