@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance import __version__, logs, metrics
 from appliance.api import (
+    audit,
     auth,
     calls,
     dashboard,
@@ -110,7 +111,7 @@ def build() -> FastAPI:
     app = FastAPIOffline(
         title="Call Analytics AI", version=__version__, description=DESCRIPTION, lifespan=lifespan, redoc_url=None
     )
-    for part in (auth, users, calls, search, dashboard, recordings, downloads, health, monitoring, stream):
+    for part in (auth, users, calls, search, dashboard, audit, recordings, downloads, health, monitoring, stream):
         app.include_router(part.router)
     errors.install(app)
     documentation.install(app)

@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
     database_url: str = Field(description="PostgreSQL, in the plain form postgresql://user:password@host:port/name.")
+    database_owner_url: str = Field(
+        "", description="The role that owns the tables, for migrations alone; empty: the role of DATABASE_URL."
+    )
     s3_endpoint: str = Field(description="The S3 store, for example http://127.0.0.1:9305.")
     s3_access_key: str = Field(description="Access key of the S3 store.")
     s3_secret_key: SecretStr = Field(description="Secret key of the S3 store.")

@@ -14,6 +14,8 @@ from installer.failures import PostgresMissing, StepFailed
 from installer.site import Site
 
 ADMIN = "appliance_admin"
+OWNER = "appliance_owner"
+DATABASE = "call_analytics"
 
 
 def bin_dir() -> Path:
@@ -76,19 +78,46 @@ def server_command(site: Site) -> list[str]:
     return [str(bin_dir() / "postgres"), "-D", str(site.postgres_data), *arguments]
 
 
+def address(site: Site, user: str, password: str, database: str = DATABASE) -> str:
+    """How a role reaches the server."""
+    return f"postgresql://{user}:{password}@127.0.0.1:{site.ports()['postgres']}/{database}"
+
+
+def admin_address(site: Site, database: str = DATABASE) -> str:
+    """The superuser's address: for creating roles, for nothing else."""
+    return address(site, ADMIN, (site.data_dir / "postgres-admin.password").read_text(encoding="utf-8"), database)
+
+
+def owner_address(site: Site) -> str:
+    """The address of the role that owns the tables: for migrations."""
+    return address(site, OWNER, site.owner_password())
+
+
 def create_database(site: Site) -> None:
-    """The application's role and database. The role owns its database and nothing else."""
-    admin = (site.data_dir / "postgres-admin.password").read_text(encoding="utf-8")
-    where = f"host=127.0.0.1 port={site.ports()['postgres']} user={ADMIN} password={admin} connect_timeout=3"
-    password = site.facts()["POSTGRES_PASSWORD"]
-    with psycopg.connect(f"{where} dbname=postgres", autocommit=True) as connection:
-        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'appliance'").fetchone():
-            create = sql.SQL("CREATE ROLE appliance LOGIN PASSWORD {}").format(sql.Literal(password))
-            connection.execute(create)
-        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'call_analytics'").fetchone():
-            connection.execute("CREATE DATABASE call_analytics OWNER appliance")
-    with psycopg.connect(f"{where} dbname=call_analytics", autocommit=True) as connection:
-        connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+    """The database, the role that owns it, and the application's role, which owns nothing.
+
+    What an older version gave to the application's role passes to the owner.
+    """
+    passwords = {OWNER: site.owner_password(), "appliance": site.facts()["POSTGRES_PASSWORD"]}
+    with psycopg.connect(admin_address(site, "postgres"), autocommit=True, connect_timeout=3) as connection:
+        for role, password in passwords.items():
+            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+                create = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
+                connection.execute(create.format(sql.Identifier(role), sql.Literal(password)))
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
+            create = sql.SQL("CREATE DATABASE {} OWNER {}")
+            connection.execute(create.format(sql.Identifier(DATABASE), sql.Identifier(OWNER)))
+    with psycopg.connect(admin_address(site), autocommit=True, connect_timeout=3) as connection:
+        for statement in (
+            f"REASSIGN OWNED BY appliance TO {OWNER}",
+            f"ALTER DATABASE {DATABASE} OWNER TO {OWNER}",
+            f"ALTER SCHEMA public OWNER TO {OWNER}",
+            "REVOKE ALL ON SCHEMA public FROM PUBLIC",
+            f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC",
+            f"GRANT CONNECT ON DATABASE {DATABASE} TO appliance",
+            "CREATE EXTENSION IF NOT EXISTS pg_trgm",
+        ):
+            connection.execute(statement)
 
 
 def stop_leftover(site: Site) -> None:

@@ -116,6 +116,19 @@ class Site:
         facts = self.facts()
         return f"{'https' if 'TLS_CERT_FILE' in facts else 'http'}://localhost:{facts['PORT']}"
 
+    def owner_password(self) -> str:
+        """The password of the database role that owns the tables; made when it is first asked for.
+
+        It stands beside the settings, not in them: no process that serves needs it.
+        """
+        file = self.data_dir / "postgres-owner.password"
+        if not file.exists():
+            part = file.with_suffix(".part")
+            part.touch(mode=0o600)
+            part.write_text(secrets.token_hex(32), encoding="utf-8")
+            part.replace(file)
+        return file.read_text(encoding="utf-8")
+
     def ports(self) -> dict[str, int]:
         """The inner ports that were chosen."""
         found: dict[str, int] = json.loads((self.data_dir / "ports.json").read_text(encoding="utf-8"))

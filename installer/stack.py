@@ -153,7 +153,8 @@ def _store_answers(site: Site) -> None:
 def migrate(site: Site) -> None:
     """Bring the database to this release. Raises StepFailed."""
     command = [str(Path(sys.prefix) / "bin" / "appliance"), "migrate"]
-    environment = {**os.environ, "APPLIANCE_ENV_FILE": str(site.env_file)}
+    owner = {"DATABASE_OWNER_URL": postgres.owner_address(site)}
+    environment = {**os.environ, "APPLIANCE_ENV_FILE": str(site.env_file), **owner}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise StepFailed(step="migrate", reason=done.stderr.strip()[-1000:])

@@ -14,7 +14,7 @@ def belongs_to_us(name: str | None, kind: str, _parents: object) -> bool:
     return not (kind == "table" and (name or "").startswith("huey_"))
 
 
-with db.engine().connect() as connection:
+with db.engine(db.owner_dsn()).connect() as connection:
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,

@@ -75,7 +75,7 @@ def browse(viewer: ViewerDep, base_url: BaseUrl, wanted: Annotated[CallListQuery
     """A page of the calls that the viewer may see."""
     found, total = calls.browse(viewer, wanted.chosen(), wanted.sort, wanted.limit, wanted.offset)
     return CallPage(
-        calls=[CallBrief.brief(call, base_url) for call in found],
+        calls=[CallBrief.brief(call, base_url, viewer.id) for call in found],
         total=total,
         has_next=wanted.offset + len(found) < total,
         has_prev=wanted.offset > 0,
@@ -100,7 +100,7 @@ def batch_delete(viewer: ViewerDep, language: Language, body: BatchDeleteIn) -> 
 def read(call_id: UUID, viewer: ViewerDep, base_url: BaseUrl, response: Response) -> CallOut:
     """One call with its transcript and analysis."""
     response.headers["Cache-Control"] = "no-store"
-    return CallOut.of(calls.show(viewer, call_id), base_url)
+    return CallOut.of(calls.show(viewer, call_id), base_url, viewer.id)
 
 
 @router.get("/{call_id}/ai-analysis", response_model_exclude_none=True)
@@ -120,13 +120,13 @@ def read_analysis_versions(call_id: UUID, viewer: ViewerDep) -> AnalysisVersions
 def correct(call_id: UUID, viewer: ViewerDep, base_url: BaseUrl, body: CorrectionIn) -> CallOut:
     """Correct the client's name, the direction or the manager."""
     correction = calls.Correction(body.clientName, body.type, body.managerName)
-    return CallOut.of(calls.correct(viewer, call_id, correction), base_url)
+    return CallOut.of(calls.correct(viewer, call_id, correction), base_url, viewer.id)
 
 
 @router.post("/{call_id}/swap-speakers", response_model_exclude_none=True)
 def swap_speakers(call_id: UUID, viewer: ViewerDep, base_url: BaseUrl) -> CallOut:
     """Client and manager were taken for each other: exchange A and B."""
-    return CallOut.of(calls.swap_speakers(viewer, call_id), base_url)
+    return CallOut.of(calls.swap_speakers(viewer, call_id), base_url, viewer.id)
 
 
 @router.post("/{call_id}/reprocess", status_code=202)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any
+from uuid import UUID
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
 from appliance.api.documentation import BINARY
@@ -40,10 +41,15 @@ def wanted(header: str | None, size: int) -> tuple[int, int] | None:
 @router.head("/{name}", response_class=Response, include_in_schema=False)
 @router.get("/{name}", response_class=Response, responses={200: SOUND, 206: {"description": "A part", **SOUND}})
 def play(
-    name: str, expires: int, signature: str, range_header: Annotated[str | None, Header(alias="Range")] = None
+    request: Request,
+    name: str,
+    expires: int,
+    signature: str,
+    viewer: UUID | None = None,
+    range_header: Annotated[str | None, Header(alias="Range")] = None,
 ) -> Response:
     """The recording, whole (200) or in part (206)."""
-    recording = recordings.find(name, expires, signature)
+    recording = recordings.find(name, expires, signature, viewer, listens=request.method == "GET")
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "private, max-age=3600"}
     try:
         part = wanted(range_header, recording.size)

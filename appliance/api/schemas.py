@@ -155,7 +155,7 @@ class CallBrief(Shape):
     aiAnalysis: AnalysisBrief | None = None
 
     @staticmethod
-    def fields_of(call: Call, base_url: str) -> dict[str, Any]:
+    def fields_of(call: Call, base_url: str, viewer_id: UUID) -> dict[str, Any]:
         fields: dict[str, Any] = {
             "id": call.id,
             "type": call.type,
@@ -171,12 +171,13 @@ class CallBrief(Shape):
         if call.client_name:
             fields["clientName"] = call.client_name
         if call.audio_key:
-            fields["recordingUrl"] = base_url + links.sign("/api/" + call.audio_key)
+            fields["recordingUrl"] = base_url + links.sign("/api/" + call.audio_key, viewer_id=viewer_id)
         return fields
 
     @classmethod
-    def brief(cls, call: Call, base_url: str) -> CallBrief:
-        fields = cls.fields_of(call, base_url)
+    def brief(cls, call: Call, base_url: str, viewer_id: UUID) -> CallBrief:
+        """The call as one viewer gets it: the link to its recording names him."""
+        fields = cls.fields_of(call, base_url, viewer_id)
         if call.analysis is not None:
             fields["aiAnalysis"] = AnalysisBrief.brief(call.analysis)
         return CallBrief(**fields)
@@ -230,8 +231,8 @@ class CallOut(CallBrief):
     processing_error: Failure | None = Field(None, description="Why processing failed")
 
     @classmethod
-    def of(cls, call: Call, base_url: str) -> CallOut:
-        fields = cls.fields_of(call, base_url)
+    def of(cls, call: Call, base_url: str, viewer_id: UUID) -> CallOut:
+        fields = cls.fields_of(call, base_url, viewer_id)
         fields["speakers_swapped"] = call.speakers_swapped
         fields["transcript"] = [SegmentOut.of(segment) for segment in call.segments]
         if call.analysis is not None:

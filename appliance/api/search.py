@@ -53,7 +53,7 @@ def find(viewer: ViewerDep, base_url: BaseUrl, wanted: Annotated[SearchQuery, Qu
     return SearchPage(
         results=[
             FoundCall(
-                call=CallBrief.brief(each.call, base_url),
+                call=CallBrief.brief(each.call, base_url, viewer.id),
                 segments=[
                     Hit(
                         segment_id=row.id,

@@ -22,7 +22,7 @@ from starlette.concurrency import run_in_threadpool
 from appliance import logs, metrics
 from appliance.api.schemas import CallBrief
 from appliance.config import settings
-from appliance.services import failures, sessions
+from appliance.services import failures, links, sessions
 from appliance.store import calls, db, events
 from appliance.store.visibility import Viewer, sees
 
@@ -52,13 +52,14 @@ class Announcement:
     manager_id: UUID
     body: dict[str, Any]
 
-    def as_reached(self, base_url: str) -> dict[str, Any]:
-        """The body with whole links, by the address that a client reached us at."""
-        link = self.body["data"].get("call", {}).get("recordingUrl", "")
-        if not link.startswith("/"):
+    recording: str | None = None
+
+    def for_client(self, client: Client) -> dict[str, Any]:
+        """The body with a link of the client's own, by the address that it reached us at."""
+        if self.recording is None:
             return self.body
-        call = {**self.body["data"]["call"], "recordingUrl": base_url + link}
-        return {**self.body, "data": {**self.body["data"], "call": call}}
+        link = client.base_url + links.sign("/api/" + self.recording, viewer_id=client.viewer.id)
+        return {**self.body, "data": {"call": {**self.body["data"]["call"], "recordingUrl": link}}}
 
 
 @dataclass(eq=False, slots=True)
@@ -158,9 +159,10 @@ def announcements_since(last_event_id: int) -> list[Announcement]:
                 continue
             data = event.data
             if event.type == "call_created":
-                brief = CallBrief.brief(call, settings().public_url.rstrip("/"))
+                brief = CallBrief.brief(call, "", call.manager_id)
                 data = {"call": brief.model_dump(mode="json", exclude_none=True)}
-            made.append(Announcement(event.id, call.manager_id, {"type": event.type, "data": data}))
+            recording = call.audio_key if event.type == "call_created" else None
+            made.append(Announcement(event.id, call.manager_id, {"type": event.type, "data": data}, recording))
     return made
 
 
@@ -201,7 +203,8 @@ async def follow_calls(websocket: WebSocket) -> None:
     resume = websocket.query_params.get("last_event_id", "")
     last_event_id = int(resume) if resume.isdigit() and len(resume) < 19 else None
     stream: Stream = websocket.app.state.stream
-    client = Client(viewer, str(websocket.base_url).replace("ws", "http", 1).rstrip("/"))
+    reached_at = settings().public_url or str(websocket.base_url).replace("ws", "http", 1)
+    client = Client(viewer, reached_at.rstrip("/"))
     stream.clients.add(client)
     metrics.WEBSOCKET_CLIENTS.inc()
     log.info("websocket_opened", user_id=str(viewer.id))
@@ -237,7 +240,7 @@ async def _replay(websocket: WebSocket, client: Client, last_event_id: int) -> i
         for announcement in batch:
             last_event_id = announcement.event_id or last_event_id
             if sees(client.viewer, announcement.manager_id):
-                body = announcement.as_reached(client.base_url)
+                body = announcement.for_client(client)
                 await websocket.send_json({"id": announcement.event_id, **body})
     return last_event_id
 
@@ -286,4 +289,4 @@ async def _send(websocket: WebSocket, client: Client, last_event_id: int | None)
                 continue  # already replayed
             last_event_id = announcement.event_id
         number = {"id": announcement.event_id} if numbered and announcement.event_id else {}
-        await websocket.send_json({**number, **announcement.as_reached(client.base_url)})
+        await websocket.send_json({**number, **announcement.for_client(client)})

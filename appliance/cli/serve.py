@@ -78,13 +78,13 @@ def migrate() -> None:
     from alembic import command
     from alembic.config import Config
 
-    from appliance.store import objects
+    from appliance.store import objects, rights
     from appliance.tasks import queue
 
     logs.configure(settings().log_level, "migrate")
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     command.upgrade(config, "head")
-    for name in ("speech", "analysis"):
-        queue.queue(name)  # creates its tables once, here, not in every process at once
+    queue.create_tables()
+    rights.grant()
     objects.ensure_bucket()

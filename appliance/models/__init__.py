@@ -1,6 +1,7 @@
 """Database entities: what Alembic reads. States are text with a CHECK; constraints are named; times are aware UTC."""
 
 from appliance.models.analyses import AiAnalysis, AnalysisVersion
+from appliance.models.audit import AuditEntry
 from appliance.models.base import Base
 from appliance.models.calls import Call
 from appliance.models.events import Event
@@ -15,6 +16,7 @@ from appliance.models.users import User
 __all__ = [
     "AiAnalysis",
     "AnalysisVersion",
+    "AuditEntry",
     "Base",
     "Call",
     "CallTally",

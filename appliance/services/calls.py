@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import case, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from appliance import logs, metrics
 from appliance.config import Settings, settings
@@ -20,7 +21,7 @@ from appliance.models import AiAnalysis, AnalysisVersion, Call, Pipeline, Segmen
 from appliance.models.calls import CallType
 from appliance.pipeline import plan
 from appliance.services import failures, phones
-from appliance.store import analyses, calls, db, deletions, events, objects, pipelines, users
+from appliance.store import analyses, audit, calls, db, deletions, events, objects, pipelines, users
 from appliance.store.call_filters import CallFilter, Sort
 from appliance.store.visibility import Viewer, visible_to
 from appliance.tasks import queue
@@ -131,24 +132,48 @@ def _create(
             [AiAnalysis(call_id=call_id), Pipeline(call_id=call_id, stage=plan.FIRST, rung_at=datetime.now(UTC))]
         )
         events.append(session, "call_created", call_id)
+        audit.append(session, "call_uploaded", user_id=viewer.id, call_id=call_id)
         deletions.withdraw(session, key)
 
 
 def show(viewer: Viewer, call_id: UUID) -> Call:
-    """A call with everything that belongs to it. Raises CallNotFound, also where the viewer may not see it."""
+    """A call with everything that belongs to it, and a note that the viewer read it.
+
+    One that is still processed holds nothing yet, and is asked for again and again: that is not noted.
+    Raises CallNotFound, also where the viewer may not see it.
+    """
     with db.unit_of_work() as session:
-        call = calls.detail(session, viewer, call_id)
+        call = _detail(session, viewer, call_id)
+        if call.status != "in-progress" or call.segments:
+            _note_reading(session, viewer, call_id, "all")
+    return call
+
+
+def _detail(session: Session, viewer: Viewer, call_id: UUID) -> Call:
+    call = calls.detail(session, viewer, call_id)
     if call is None:
         raise failures.CallNotFound
     return call
+
+
+def _changed(viewer: Viewer, call_id: UUID) -> Call:
+    """The call as it is after a change of the viewer's, in a transaction of its own: entities keep what they loaded."""
+    with db.unit_of_work() as session:
+        return _detail(session, viewer, call_id)
+
+
+def _note_reading(session: Session, viewer: Viewer, call_id: UUID, part: str) -> None:
+    audit.append(session, "call_read", user_id=viewer.id, call_id=call_id, details={"part": part})
 
 
 def show_analysis(viewer: Viewer, call_id: UUID) -> AiAnalysis:
     """A call's analysis alone. Raises CallNotFound."""
     with db.unit_of_work() as session:
         analysis = analyses.current(session, viewer, call_id)
-    if analysis is None:
-        raise failures.CallNotFound
+        if analysis is None:
+            raise failures.CallNotFound
+        if analysis.processing_status != "pending":
+            _note_reading(session, viewer, call_id, "analysis")
     return analysis
 
 
@@ -158,13 +183,17 @@ def analysis_versions(viewer: Viewer, call_id: UUID) -> tuple[int, Sequence[Anal
         analysis = analyses.current(session, viewer, call_id)
         if analysis is None:
             raise failures.CallNotFound
+        _note_reading(session, viewer, call_id, "analysis versions")
         return analysis.version, analyses.versions(session, viewer, call_id)
 
 
 def browse(viewer: Viewer, wanted: CallFilter, sort: Sort, limit: int, offset: int) -> tuple[Sequence[Call], int]:
     """One page of calls and the number of all that the filter lets through."""
     with db.unit_of_work() as session:
-        return calls.page(session, viewer, wanted, sort, limit, offset, settings().site_timezone)
+        found, total = calls.page(session, viewer, wanted, sort, limit, offset, settings().site_timezone)
+        if wanted.transcript:
+            audit.append(session, "searched", user_id=viewer.id, details={"found": total, "offset": offset})
+        return found, total
 
 
 def _changeable(viewer: Viewer) -> None:
@@ -176,7 +205,10 @@ def delete_calls(viewer: Viewer, ids: Sequence[UUID]) -> int:
     """Delete those of the calls that the viewer may see, with their recordings; returns how many there were."""
     _changeable(viewer)
     with db.unit_of_work() as session:
-        return calls.remove(session, calls.visible_ids(session, viewer, ids))
+        gone = calls.remove(session, calls.visible_ids(session, viewer, ids))
+        for call_id in gone:
+            audit.append(session, "call_deleted", user_id=viewer.id, call_id=call_id)
+    return len(gone)
 
 
 def delete_call(viewer: Viewer, call_id: UUID) -> None:
@@ -192,6 +224,11 @@ class Correction:
     client_name: str | None = None
     direction: CallType | None = None
     manager_name: str | None = None
+
+    @property
+    def fields(self) -> list[str]:
+        """The names of what changes."""
+        return [name for name, value in asdict(self).items() if value is not None]
 
 
 def correct(viewer: Viewer, call_id: UUID, correction: Correction) -> Call:
@@ -212,7 +249,10 @@ def correct(viewer: Viewer, call_id: UUID, correction: Correction) -> Call:
             call.type = correction.direction
         if correction.manager_name is not None:
             call.manager_id = users.manager_named(session, correction.manager_name).id
-    return show(viewer, call_id)
+        audit.append(
+            session, "call_corrected", user_id=viewer.id, call_id=call_id, details={"fields": correction.fields}
+        )
+    return _changed(viewer, call_id)
 
 
 def swap_speakers(viewer: Viewer, call_id: UUID) -> Call:
@@ -228,7 +268,8 @@ def swap_speakers(viewer: Viewer, call_id: UUID) -> Call:
         session.execute(update(Segment).where(Segment.call_id == call_id).values(speaker=other))
         call.speakers_swapped = not call.speakers_swapped
         call.client_ms, call.manager_ms = call.manager_ms, call.client_ms
-    return show(viewer, call_id)
+        audit.append(session, "speakers_swapped", user_id=viewer.id, call_id=call_id)
+    return _changed(viewer, call_id)
 
 
 def reprocess(viewer: Viewer, call_id: UUID) -> None:
@@ -245,4 +286,5 @@ def reprocess(viewer: Viewer, call_id: UUID) -> None:
             raise failures.NoRecording
         if not pipelines.restart(session, call_id, plan.FIRST):
             raise failures.CallBeingProcessed
+        audit.append(session, "call_reprocessed", user_id=viewer.id, call_id=call_id)
     queue.ring(call_id, "speech")

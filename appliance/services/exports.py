@@ -16,7 +16,7 @@ from appliance import logs
 from appliance.config import settings
 from appliance.models import Export
 from appliance.services import links, spreadsheets
-from appliance.store import calls, db, deletions, objects
+from appliance.store import audit, calls, db, deletions, objects
 from appliance.store.call_filters import CallFilter
 from appliance.store.visibility import Viewer
 
@@ -57,6 +57,7 @@ def make(viewer: Viewer, form: spreadsheets.Format, wanted: CallFilter, language
     expires_at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=settings().link_expires_in)
     with db.unit_of_work() as session:
         session.add(Export(user_id=viewer.id, format=form, object_key=key, expires_at=expires_at))
+        audit.append(session, "export_made", user_id=viewer.id, details={"file": name, "calls": count})
         deletions.withdraw(session, key)
     log.info("calls_exported", user_id=str(viewer.id), format=form, calls=count)
     return Made(links.sign("/" + key, expires_at), expires_at)
@@ -68,8 +69,9 @@ def find(name: str, expires: int, signature: str) -> Download:
     links.check("/" + key, expires, signature)
     with db.unit_of_work() as session:
         export = session.scalar(select(Export).where(Export.object_key == key))
-    if export is None:
-        raise objects.ObjectMissing
+        if export is None:
+            raise objects.ObjectMissing
+        audit.append(session, "export_fetched", user_id=export.user_id, details={"file": name})
     day = export.created_at.astimezone(ZoneInfo(settings().site_timezone))
     return Download(
         objects.stream(key, 0, 0), f"calls_{day:%Y-%m-%d}.{export.format}", spreadsheets.MEDIA_TYPES[export.format]

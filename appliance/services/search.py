@@ -10,7 +10,7 @@ from sqlalchemy.orm import joinedload
 
 from appliance.config import settings
 from appliance.models import Call
-from appliance.store import db, search
+from appliance.store import audit, db, search
 from appliance.store.call_filters import CallFilter
 from appliance.store.visibility import Viewer
 
@@ -45,5 +45,6 @@ def find(
         )
         by_id = {call.id: call for call in loaded}
         hits = search.hits(session, page.ids, query, speaker)
+        audit.append(session, "searched", user_id=viewer.id, details={"found": page.total, "offset": offset})
     found = [Found(by_id[call_id], hits.get(call_id, [])) for call_id in page.ids if call_id in by_id]
     return FoundPage(found, page.total, page.is_estimate)

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from appliance.config import settings
 from appliance.models import LoginFailure, RefreshToken, RevokedToken, User
 from appliance.services import failures, passwords
-from appliance.store import db, events, users
+from appliance.store import audit, db, events, users
 from appliance.store.visibility import Viewer
 
 ALGORITHM = "HS256"
@@ -54,11 +54,14 @@ def log_in(email: str, password: str, address: str) -> LoggedIn:
         with db.unit_of_work() as session:
             for key in keys:
                 _count_failure(session, key)
+            tried = user.id if user is not None else None
+            audit.append(session, "login_failed", user_id=tried, details={"address": address})
         raise failures.WrongCredentials
     with db.unit_of_work() as session:
         session.execute(delete(LoginFailure).where(LoginFailure.key == keys[0]))
         if better:
             session.execute(update(User).where(User.id == user.id).values(password_hash=better))
+        audit.append(session, "login", user_id=user.id, details={"address": address})
         return _issue(session, user, family=uuid4())
 
 
@@ -70,6 +73,7 @@ def refresh(refresh_token: str) -> LoggedIn:
         )
         if stored is not None and stored.used_at is not None:
             _end(session, stored.family)
+            audit.append(session, "refresh_token_reused", user_id=stored.user_id)
             stored = None
         if stored is not None and stored.expires_at > datetime.now(UTC):
             user = session.get_one(User, stored.user_id)
@@ -83,6 +87,7 @@ def log_out(viewer: Viewer) -> None:
     """End the viewer's session: its access and refresh tokens are worth nothing from now on."""
     with db.unit_of_work() as session:
         _end(session, viewer.session)
+        audit.append(session, "logout", user_id=viewer.id)
 
 
 def change_password(viewer: Viewer, current: str, new: str) -> None:
@@ -95,6 +100,7 @@ def change_password(viewer: Viewer, current: str, new: str) -> None:
     with db.unit_of_work() as session:
         session.execute(update(User).where(User.id == viewer.id).values(password_hash=passwords.HASHES.hash(new)))
         end_all(session, viewer.id, but=viewer.session)
+        audit.append(session, "password_changed", user_id=viewer.id)
 
 
 def end_all(session: Session, user_id: UUID, *, but: UUID | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from uuid import UUID
 
 from sqlalchemy import delete, or_, select, text
@@ -14,7 +14,7 @@ from appliance.errors import ApplianceError
 from appliance.models import Call, Export, User
 from appliance.models.users import Role
 from appliance.services import failures, passwords, sessions
-from appliance.store import db, deletions, users
+from appliance.store import audit, db, deletions, users
 from appliance.store.visibility import Viewer
 
 log = logs.get(__name__)
@@ -65,9 +65,16 @@ class Change:
     password: str | None = None
     is_active: bool | None = None
 
+    @property
+    def fields(self) -> list[str]:
+        """The names of what changes."""
+        return [name for name, value in asdict(self).items() if value is not None]
 
-def create(name: str, email: str, password: str, role: Role) -> UUID:
+
+def create(name: str, email: str, password: str, role: Role, by: UUID | None = None) -> UUID:
     """A user who can log in. A manager known so far only by name from uploads gets the log-in, and keeps the calls.
+
+    `by` is the admin who asked; nobody where it is the operator.
 
     Raises EmailTaken, PasswordTooShort, PasswordTooCommon.
     """
@@ -82,13 +89,14 @@ def create(name: str, email: str, password: str, role: Role) -> UUID:
             session.add(user)
         user.email, user.password_hash = email.strip(), passwords.HASHES.hash(password)
         session.flush()
+        audit.append(session, "user_created", user_id=by, details={"user": str(user.id), "role": role})
         return user.id
 
 
 def create_for(viewer: Viewer, name: str, email: str, password: str, role: Role) -> User:
     """The same, asked for by an admin. Raises NotAllowed, and as create."""
     _admin_only(viewer)
-    user_id = create(name, email, password, role)
+    user_id = create(name, email, password, role, viewer.id)
     log.info("user_created", user_id=str(user_id), role=role, by=str(viewer.id))
     return find(user_id)
 
@@ -128,6 +136,13 @@ def change(viewer: Viewer, user_id: UUID, wanted: Change) -> User:
         _apply(user, wanted)
         if ends:
             sessions.end_all(session, user.id)
+        details: dict[str, audit.Detail] = {
+            "user": str(user_id),
+            "fields": wanted.fields,
+            "role": user.role,
+            "is_active": user.is_active,
+        }
+        audit.append(session, "user_changed", user_id=viewer.id, details=details)
         session.flush()
         session.refresh(user)
     log.info("user_changed", user_id=str(user_id), by=str(viewer.id))
@@ -165,6 +180,7 @@ def remove(viewer: Viewer, user_id: UUID) -> None:
         exported = session.scalars(delete(Export).where(Export.user_id == user_id).returning(Export.object_key)).all()
         deletions.mark(session, [user.avatar, *exported])
         session.delete(user)
+        audit.append(session, "user_removed", user_id=viewer.id, details={"user": str(user_id)})
     log.info("user_removed", user_id=str(user_id), by=str(viewer.id))
 
 

@@ -22,11 +22,16 @@ def dsn() -> str:
     return settings().database_url.replace("postgresql+psycopg://", "postgresql://", 1)
 
 
+def owner_dsn() -> str:
+    """The same for the role that owns the tables; the application's own where there is but one."""
+    return settings().database_owner_url.replace("postgresql+psycopg://", "postgresql://", 1) or dsn()
+
+
 @lru_cache
-def engine() -> Engine:
+def engine(address: str | None = None) -> Engine:
     """The pool of this process. Connections are checked before use, so that a restarted server is no error."""
     return create_engine(
-        dsn().replace("postgresql://", "postgresql+psycopg://", 1),
+        (address or dsn()).replace("postgresql://", "postgresql+psycopg://", 1),
         pool_pre_ping=True,
         creator=lambda: PatientConnection.open(dsn(), f"-c pg_trgm.word_similarity_threshold={SIMILAR}"),
         pool_size=10,

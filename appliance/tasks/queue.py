@@ -39,7 +39,15 @@ def queue(name: Queue) -> Huey:
     common = {"results": False, "store_none": False, "utc": True, "serializer": JsonSerializer()}
     if settings().redis_url:
         return PriorityRedisHuey(name, url=settings().redis_url, **common)
-    return PostgresHuey(name, connection=lambda: PatientConnection.open(db.dsn()), **common)
+    # The tables are the owner's to create: see `create_tables`.
+    connection = {"connection": lambda: PatientConnection.open(db.dsn())}
+    return PostgresHuey(name, create_tables=False, **connection, **common)
+
+
+def create_tables() -> None:
+    """Create the queue's tables, as the role that owns the others."""
+    if not settings().redis_url:
+        PostgresHuey("tables", dsn=db.owner_dsn()).storage.close()
 
 
 @lru_cache

@@ -131,6 +131,7 @@ TABLE: dict[str, Row] = {
         LOGGED_IN,
         lambda _, answer: any(manager["calls"] for manager in answer.json()["managers"]),
     ),
+    "GET /api/admin/audit": Row(nothing, ADMIN),
     # The signature is the permission, and only who sees the call is told of it.
     "GET /api/recordings/{name}": Row(lambda given: signed(f"/api/recordings/{given.recording}"), (404,) * 5),
     "GET /downloads/{name}": Row(lambda given: signed(f"/downloads/{given.export}"), (404,) * 5),

@@ -18,7 +18,7 @@ from minio import Minio
 from minio.error import MinioException
 
 from appliance.errors import ApplianceError
-from installer import stack, supervisor
+from installer import postgres, stack, supervisor
 from installer.failures import StepFailed
 from installer.site import Site
 from tests.conftest import _free_port, let_in, wait_until
@@ -41,14 +41,14 @@ def store(site: Site) -> Minio:
 
 
 def remember(site: Site, value: str) -> None:
-    with psycopg.connect(site.facts()["DATABASE_URL"], autocommit=True) as connection:
+    with psycopg.connect(postgres.owner_address(site), autocommit=True) as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS remembered (value text)")
         connection.execute("INSERT INTO remembered VALUES (%s)", [value])
     store(site).put_object("call-recordings", value, io.BytesIO(value.encode()), len(value))
 
 
 def remembered(site: Site, value: str) -> bool:
-    with psycopg.connect(site.facts()["DATABASE_URL"]) as connection:
+    with psycopg.connect(postgres.owner_address(site)) as connection:
         rows = [row[0] for row in connection.execute("SELECT value FROM remembered")]
     answer = store(site).get_object("call-recordings", value)
     try:
