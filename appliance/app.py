@@ -25,6 +25,7 @@ from appliance.api import (
     downloads,
     errors,
     health,
+    language_models,
     monitoring,
     recordings,
     search,
@@ -111,7 +112,10 @@ def build() -> FastAPI:
     app = FastAPIOffline(
         title="Call Analytics AI", version=__version__, description=DESCRIPTION, lifespan=lifespan, redoc_url=None
     )
-    for part in (auth, users, calls, search, dashboard, audit, recordings, downloads, health, monitoring, stream):
+    for part in (
+        *(auth, users, calls, search, dashboard, audit, recordings, downloads, health, monitoring),
+        *(language_models, stream),
+    ):
         app.include_router(part.router)
     errors.install(app)
     documentation.install(app)

@@ -69,10 +69,21 @@ class Settings(BaseSettings):
         "auto", description="Which channel of a stereo recording is the manager's."
     )
 
-    llm_provider: str = Field("builtin", description="Profile that analyses calls: builtin, local or openai.")
-    data_residency: Literal["local-only", "cloud-allowed"] = Field(
-        "local-only", description="local-only refuses every profile outside this building."
+    llm_provider: str = Field(
+        "builtin", description="Profile that analyses calls until an admin chooses another: builtin, local or openai."
     )
+    data_residency: Literal["local-only", "cloud-masked", "cloud-allowed"] = Field(
+        "local-only",
+        description="local-only refuses every profile outside this building; cloud-masked allows them what is masked.",
+    )
+    mask_pii: Literal["cloud", "always", "never"] = Field(
+        "cloud", description="For whom names, numbers and addresses are masked; never is refused by cloud-masked."
+    )
+    llm_when_down: Literal["wait", "builtin"] = Field(
+        "wait",
+        description="While a provider is down: calls wait, or are analysed without a model and anew when it is back.",
+    )
+    llm_parallel: int = Field(16, gt=0, le=1024, description="Requests in flight at a time, per worker and profile.")
     local_llm_url: str = Field("http://127.0.0.1:8100/v1", description="The local OpenAI-compatible endpoint (vLLM).")
     local_llm_model: str = Field("local", description="Model name that the local endpoint serves.")
     local_llm_api_key: SecretStr = Field(SecretStr("local"), description="Key of the local endpoint.")
@@ -88,7 +99,12 @@ class Settings(BaseSettings):
         0.5, gt=0, lt=1, description="vLLM's share of the card, as `appliance preflight` plans it."
     )
     vllm_context: int = Field(16384, gt=0, description="Longest prompt and answer of vLLM in tokens.")
-    llm_timeout_s: float = Field(120, gt=0, description="Deadline of one request to a language model, in seconds.")
+    openai_daily_cost_cap: float | None = Field(
+        None, ge=0, description="US dollars a day for OpenAI; at the cap calls wait for the next day. Empty: no cap."
+    )
+    llm_timeout_s: float = Field(
+        120, gt=0, le=3600, description="Deadline of one answer of a language model, retries included, in seconds."
+    )
     site_topics: CommaSeparated = Field(
         (), description="This site's own topics, separated by commas, preferred over the shipped ones."
     )
@@ -123,6 +139,11 @@ class Settings(BaseSettings):
         for network in value:
             ip_network(network, strict=False)
         return value
+
+    @field_validator("openai_daily_cost_cap", mode="before")
+    @classmethod
+    def _empty(cls, value: object) -> object:
+        return None if value == "" else value
 
     @field_validator("jwt_secret")
     @classmethod

@@ -229,6 +229,7 @@ class CallOut(CallBrief):
     conversation: ConversationOut | None = Field(None, description="Missing where nothing was said")
     processing_stage: str | None = Field(None, description="Where the pipeline is, while it works on the call")
     processing_error: Failure | None = Field(None, description="Why processing failed")
+    processing_wait: Failure | None = Field(None, description="Why the stage waits, such as a provider that is down")
 
     @classmethod
     def of(cls, call: Call, base_url: str, viewer_id: UUID) -> CallOut:
@@ -254,6 +255,8 @@ class CallOut(CallBrief):
             fields["processing_error"] = Failure(code=pipeline.error_code or "", message=pipeline.error or "")
         elif pipeline is not None and pipeline.state != "completed":
             fields["processing_stage"] = pipeline.stage
+            if pipeline.state == "waiting" and pipeline.error_code:
+                fields["processing_wait"] = Failure(code=pipeline.error_code, message=pipeline.error or "")
         return cls(**fields)
 
 

@@ -11,13 +11,28 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import typer
 
 from appliance import logs
-from appliance.cli import audit, bundle, evaluate, operate, preflight, process, seed, serve, show, stack, users, weights
+from appliance.cli import (
+    audit,
+    bundle,
+    evaluate,
+    llm,
+    operate,
+    preflight,
+    process,
+    seed,
+    serve,
+    show,
+    stack,
+    users,
+    weights,
+)
 from appliance.errors import ApplianceError, EngineError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_show_locals=False)
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
 app.add_typer(weights.app, name="weights")
+app.add_typer(llm.app, name="llm")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(serve.workers, name="worker")

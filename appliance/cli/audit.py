@@ -1,9 +1,9 @@
-"""`appliance audit`: who did what, and whether the trail is whole."""
+"""`appliance audit`: who did what, whether the trail is whole, and what left this machine."""
 
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -67,3 +67,39 @@ def verify(
         typer.echo(f"BROKEN: entry {anchor.partition(':')[0]} is not as it was: the trail was cut off or written anew")
         raise typer.Exit(1)
     typer.echo(f"{verdict.entries} entries are whole; the head to keep: {verdict.last_id}:{verdict.last_hash.hex()}")
+
+
+@app.command()
+def egress(
+    since: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day; all where left out")] = None,
+) -> None:
+    """Show every request that left this machine; each was written down before it was sent."""
+    from zoneinfo import ZoneInfo
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from appliance.config import settings
+    from appliance.services import language_models
+
+    zone = ZoneInfo(settings().site_timezone)
+    requests = language_models.left(since.replace(tzinfo=zone) if since else datetime.fromtimestamp(0, UTC))
+    sent = sum(request.bytes_sent for request in requests)
+    if not requests:
+        typer.echo("0 bytes left this machine")
+        return
+    table = Table("sent", "chosen by", "for", "call", "host", "model", "bytes", "masked", "outcome")
+    for request in requests:
+        table.add_row(
+            request.sent_at.astimezone(zone).isoformat(timespec="seconds"),
+            str(request.chosen_by_id or "operator"),
+            request.purpose,
+            str(request.call_id or ""),
+            request.host,
+            request.model,
+            str(request.bytes_sent),
+            ", ".join(f"{kind} {count}" for kind, count in sorted(request.masked.items())) or "nothing",
+            request.outcome,
+        )
+    Console(width=None if Console().is_terminal else 220).print(table)
+    typer.echo(f"{sent} bytes left this machine in {len(requests)} requests")

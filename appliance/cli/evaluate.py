@@ -116,3 +116,18 @@ def analysis() -> None:
     from appliance.evaluation import analysis
 
     Console().print(analysis.table(analysis.evaluate(BuiltinAnalyst())))
+
+
+@app.command()
+def masking(
+    failures: Annotated[bool, typer.Option(help="List what was missed and what was masked wrongly")] = False,
+) -> None:
+    """What the masker finds in labelled sentences before a cloud model would see them, and what it masks wrongly."""
+    from appliance.evaluation import masking
+
+    console = Console()
+    console.print(masking.table(masking.evaluate()))
+    for sentence in masking.load_sentences() if failures else ():
+        for word, pieces in (("missed", masking.missed(sentence)), ("wrong", masking.wrong(sentence))):
+            if pieces:
+                console.print(f"{sentence.split} {word}: {pieces} in: {sentence.text}", markup=False, highlight=False)

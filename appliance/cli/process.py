@@ -52,7 +52,9 @@ def run(settings: Any, file: Path, direction: Any, manager: str, tell: Any) -> d
     with file.open("rb") as opened:
         facts = examine(opened, file, settings)
     stages = (Transcribe(), Diarize(), AssignRoles(), Analyse())
-    with processed(file, stages, Equipment(settings), direction=direction, manager_name=manager, tell=tell) as context:
+    with processed(
+        file, stages, Equipment(settings, stored=False), direction=direction, manager_name=manager, tell=tell
+    ) as context:
         outputs = context.outputs
     said = SPEAKER_SEGMENTS.validate_python(outputs["diarize"]["segments"])
     spoken = conversation_of(context).utterances

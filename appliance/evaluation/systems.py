@@ -42,7 +42,7 @@ def systems(settings: Settings, weights: Sequence[str], engines: Sequence[str]) 
             name = f"{ENGINES[known.kind]}, {known.name}"
             if name in {system.name for system in found}:
                 name = f"{ENGINES[known.kind]}, {path}"
-            found.append(System(name, Equipment(chosen)))
+            found.append(System(name, Equipment(chosen, stored=False)))
     if not found:
         raise EngineError("engine_without_weights", f"none of these weights run on {', '.join(engines)}")
     return found

@@ -6,6 +6,7 @@ from appliance.models.base import Base
 from appliance.models.calls import Call
 from appliance.models.events import Event
 from appliance.models.exports import Export
+from appliance.models.language import LlmChoice, LlmProfile, LlmRequest
 from appliance.models.objects import ObjectDeletion
 from appliance.models.pipelines import Pipeline, StageOutput
 from appliance.models.segments import Segment
@@ -22,6 +23,9 @@ __all__ = [
     "CallTally",
     "Event",
     "Export",
+    "LlmChoice",
+    "LlmProfile",
+    "LlmRequest",
     "LoginFailure",
     "ObjectDeletion",
     "Pipeline",

@@ -61,11 +61,13 @@ class AiAnalysis(Judged, Identified, Timestamped, Base):
         CheckConstraint("cardinality(topics) <= 5", name="topics"),
         CheckConstraint(one_of("outcome", *OUTCOMES), name="outcome"),
         Index("ix_ai_analyses_outcome", "outcome"),
+        Index("ix_ai_analyses_stood_in_for", "stood_in_for", postgresql_where=text("stood_in_for IS NOT NULL")),
     )
 
     call_id: Mapped[UUID] = mapped_column(ForeignKey("calls.id", ondelete="CASCADE"))
     processing_status: Mapped[ProcessingStatus] = mapped_column(Text, default="pending")
     version: Mapped[int] = mapped_column(server_default=text("0"), default=0, comment="Of analysis_versions; 0: none")
+    stood_in_for: Mapped[str | None] = mapped_column(comment="The provider that was down; it analyses the call later")
 
 
 class AnalysisVersion(Judged, Identified, Base):

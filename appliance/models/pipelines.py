@@ -17,7 +17,9 @@ completed: every stage is recorded. failed: gave up with `error_code`; reprocess
 
 
 class Pipeline(Timestamped, Base):
-    """How far one call has come. `attempts` counts failures of the current stage, `deaths` workers that died in it."""
+    """How far one call has come. `attempts` counts failures of the current stage, `deaths` workers that died in it,
+    `waits` how often it was put off in a row because what it needs was away.
+    """
 
     __tablename__ = "pipelines"
     __table_args__ = (
@@ -36,6 +38,7 @@ class Pipeline(Timestamped, Base):
     lease_until: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(server_default=text("0"), default=0)
     deaths: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+    waits: Mapped[int] = mapped_column(server_default=text("0"), default=0)
     error_code: Mapped[str | None]
     error: Mapped[str | None]
 

@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 
 from appliance import logs, metrics
 from appliance.engines.language import AnalysisRecord, Conversation, Utterance
+from appliance.engines.language.profiles import BUILTIN, Profile
 from appliance.errors import ApplianceError, EngineError
 from appliance.pipeline.diarize import SPEAKER_SEGMENTS
 from appliance.pipeline.stage import Queue, StageContext
-from appliance.store import analyses
+from appliance.store import analyses, pipelines
 
 log = logs.get(__name__)
 
@@ -35,21 +36,60 @@ def conversation_of(context: StageContext) -> Conversation:
     )
 
 
+DOWN = frozenset({"llm_unavailable", "llm_rate_limited", "llm_misconfigured"})
+"""Failures of a provider that the built-in analyst may stand in for; otherwise, as at the cost cap, calls wait."""
+
+STOOD_IN = pipelines.STOOD_IN
+
+REFUSED_WAIT_S = 60.0
+"""A profile that may not be used is looked at again after so long: until then an administrator may have mended it."""
+
+
+def analysed(context: StageContext, conversation: Conversation) -> tuple[Profile, AnalysisRecord, str | None]:
+    """The profile that analysed, its record, and the name of the profile that was to, where the first stood in for it.
+
+    Raises EngineError; where it says wait_s, the call waits for its provider.
+    """
+    equipment, topics = context.equipment, context.equipment.settings.site_topics
+    try:
+        chosen = equipment.providers.active()
+    except ApplianceError as error:
+        metrics.LLM_ERRORS.labels("none", error.code).inc()
+        raise EngineError(error.code, str(error), retryable=True, wait_s=REFUSED_WAIT_S) from None
+    try:
+        analyst = equipment.analyst(chosen, call_id=context.call_id, pause=lambda s: _pause(s, context))
+        return chosen.profile, analyst.analyse(conversation, topics=topics), None
+    except (EngineError, ApplianceError) as error:
+        metrics.LLM_ERRORS.labels(chosen.profile.name, error.code).inc()
+        if isinstance(error, ApplianceError):
+            raise EngineError(error.code, str(error), retryable=True, wait_s=REFUSED_WAIT_S) from None
+        if error.code not in DOWN or equipment.settings.llm_when_down != "builtin" or STOOD_IN in context.outputs:
+            raise
+        log.warning("builtin_stands_in", provider=chosen.profile.name, code=error.code)
+        return BUILTIN, equipment.builtin.analyse(conversation, topics=topics), chosen.profile.name
+
+
+def _pause(seconds: float, context: StageContext) -> None:
+    """Sleep, but not on when the lease is lost or the process stops."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        context.check()
+        time.sleep(min(left, 0.5))
+
+
 class Analyse:
-    """Output: an AnalysisRecord and `elapsed_ms`."""
+    """Output: an AnalysisRecord, `elapsed_ms`, and `stood_in_for`: the provider that was down, where one was."""
 
     name = "analyse"
     queue: Queue = "analysis"
 
     def run(self, context: StageContext) -> dict[str, Any]:
         began = time.monotonic()
-        profile = context.equipment.profile
         try:
-            record = context.equipment.analyst.analyse(
-                conversation_of(context), topics=context.equipment.settings.site_topics
-            )
-        except (EngineError, ApplianceError) as error:
-            metrics.LLM_ERRORS.labels(profile.name, error.code).inc()
+            profile, record, stood_in_for = analysed(context, conversation_of(context))
+        except EngineError as error:
+            if STOOD_IN in context.outputs and error.wait_s is None:
+                return {**context.outputs[STOOD_IN], "stood_in_for": None}  # the call keeps what it has
             raise
         elapsed_ms = round((time.monotonic() - began) * 1000)
         metrics.LLM_SECONDS.labels(profile.name).observe(elapsed_ms / 1000)
@@ -68,12 +108,15 @@ class Analyse:
             tokens=record.prompt_tokens + record.completion_tokens,
             ms=elapsed_ms,
         )
-        return {"record": RECORD.dump_python(record, mode="json"), "elapsed_ms": elapsed_ms}
+        output = {"record": RECORD.dump_python(record, mode="json"), "elapsed_ms": elapsed_ms}
+        return output | ({"stood_in_for": stood_in_for} if stood_in_for else {})
 
     def record(self, session: Session, context: StageContext, output: dict[str, Any]) -> None:
         record = RECORD.validate_python(output["record"])
         places = analyses.places(session, context.call_id)
-        analyses.keep(session, context.call_id, judged(record, places, output["elapsed_ms"]))
+        analyses.keep(
+            session, context.call_id, judged(record, places, output["elapsed_ms"]), output.get("stood_in_for")
+        )
 
 
 def judged(record: AnalysisRecord, places: Mapping[str, Mapping[str, Any]], elapsed_ms: int) -> dict[str, Any]:

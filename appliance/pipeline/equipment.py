@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
+from uuid import UUID
 
 from appliance.config import Settings
 from appliance.engines.diarization import Diarizer
 from appliance.engines.language import Analyst
-from appliance.engines.language.profiles import Profile, check_allowed, profile_named
+from appliance.engines.language.profiles import is_masked
+from appliance.engines.language.transport import OpenGate, Sending
 from appliance.engines.speech import SpeechEngine
+from appliance.pipeline.ledger import Ledger, Purpose
+from appliance.pipeline.providers import Chosen, Providers
 
 DEMO_WEIGHTS = Path(__file__).parent.parent.parent / "weights" / "demo"
 SPEAKER_WEIGHTS = Path(__file__).parent.parent.parent / "weights" / "speaker" / "dvector.onnx"
@@ -19,37 +24,16 @@ SPEAKER_WEIGHTS = Path(__file__).parent.parent.parent / "weights" / "speaker" / 
 T = TypeVar("T")
 
 
-def profiles(settings: Settings) -> dict[str, Profile]:
-    """The provider profiles that the settings describe."""
-    return {
-        "builtin": Profile(name="builtin", residency="local"),
-        "local": Profile(
-            name="local",
-            residency="local",
-            base_url=settings.local_llm_url,
-            api_key=settings.local_llm_api_key,
-            model=settings.local_llm_model,
-            timeout_s=settings.llm_timeout_s,
-        ),
-        "openai": Profile(
-            name="openai",
-            residency="cloud",
-            base_url=settings.openai_base_url,
-            api_key=settings.openai_api_key,
-            model=settings.openai_model,
-            context_tokens=128_000,
-            timeout_s=settings.llm_timeout_s,
-            price_input=settings.openai_price_input,
-            price_output=settings.openai_price_output,
-        ),
-    }
-
-
 class Equipment:
-    """Opens engines as the settings say. A failure to open is not kept: the next call tries again."""
+    """Opens engines as the settings say. A failure to open is not kept: the next call tries again.
 
-    def __init__(self, settings: Settings) -> None:
+    stored: whether there is a database, where admins choose the provider.
+    """
+
+    def __init__(self, settings: Settings, *, stored: bool = True) -> None:
         self.settings = settings
+        self._stored = stored
+        self.providers = Providers(settings, stored=stored)
         self._lock = threading.Lock()
         self._opened: dict[str, object] = {}
 
@@ -85,27 +69,37 @@ class Equipment:
 
         return ClusteringDiarizer(SPEAKER_WEIGHTS)
 
-    @property
-    def analyst(self) -> Analyst:
-        """The analyst that LLM_PROVIDER names. Raises EngineError."""
-        return self._open_once("analyst", self._analyst)
+    def analyst(
+        self,
+        chosen: Chosen,
+        *,
+        call_id: UUID | None,
+        purpose: Purpose = "analysis",
+        pause: Callable[[float], None] = time.sleep,
+    ) -> Analyst:
+        """The analyst of a profile for one call. Raises EngineError.
 
-    @property
-    def profile(self) -> Profile:
-        """What LLM_PROVIDER names. Raises UnknownProvider."""
-        return profile_named(profiles(self.settings), self.settings.llm_provider)
-
-    def _analyst(self) -> Analyst:
-        profile = self.profile
-        check_allowed(profile, self.settings.data_residency, "cloud")
-        if profile.name == "builtin":
-            from appliance.engines.language.builtin import BuiltinAnalyst
-
-            return BuiltinAnalyst()
-        from appliance.engines.language.endpoint import Endpoint
+        pause: sleeps between attempts; may raise, which ends them.
+        """
+        if chosen.profile.name == "builtin":
+            return self.builtin
+        from appliance.engines.language.masking import MaskedConversation
         from appliance.engines.language.openai_compatible import OpenAiCompatibleAnalyst
 
-        return OpenAiCompatibleAnalyst(Endpoint(profile))
+        gate = Ledger(self.settings, chosen) if self._stored else OpenGate()
+        sending = Sending(gate, call_id, purpose, pause, retries=purpose != "test")
+        mask = MaskedConversation if is_masked(chosen.profile, self.settings.mask_pii) else None
+        return OpenAiCompatibleAnalyst(self.providers.endpoint(chosen.profile), mask=mask, sending=sending)
+
+    @property
+    def builtin(self) -> Analyst:
+        """The analyst without a language model."""
+        return self._open_once("builtin", self._builtin)
+
+    def _builtin(self) -> Analyst:
+        from appliance.engines.language.builtin import BuiltinAnalyst
+
+        return BuiltinAnalyst()
 
     def scratch(self, call_id: object) -> Path:
         """A folder for files of one call that can be made again; gone when the call is published."""

@@ -34,8 +34,8 @@ PROGRESS_PAUSE_S = 0.3
 RETRY_BASE_S = 2.0
 RETRY_LIMIT_S = 300.0
 
-OUTAGE_PAUSE_S = 5.0
-"""A call that waits for something that is away looks again after so long."""
+OUTAGE_LIMIT_S = 30.0
+"""A call that waits for something that is away looks again at least this often, unless it was asked not to."""
 
 
 class LeaseLost(Exception):
@@ -90,6 +90,7 @@ def run_next(call_id: UUID, queue: Queue, equipment: Equipment) -> Queue | None:
                     outputs,
                     equipment,
                     _progress(call_id, stage, check),
+                    check,
                 )
                 done = _run_and_record(stage, context, owner, check)
         except LeaseLost:
@@ -192,24 +193,24 @@ def _failure_of(error: Exception) -> Failure:
     return Failure("internal_error", type(error).__name__, retryable=True)
 
 
-def _delay_s(attempts: int, failure: Failure) -> float:
-    back_off: float = min(RETRY_LIMIT_S, RETRY_BASE_S * 2**attempts)
-    if failure.wait_s is not None:
-        back_off = max(OUTAGE_PAUSE_S, failure.wait_s)
-    return back_off * random.uniform(0.75, 1.25)  # noqa: S311 - spreads the load, hides nothing
-
-
 def _record_failure(stage: Stage, call_id: UUID, owner: str, failure: Failure, equipment: Equipment) -> None:
     with db.unit_of_work() as session:
-        attempts = session.scalar(select(Pipeline.attempts).where(Pipeline.call_id == call_id)) or 0
-        blameless = failure.retryable and failure.wait_s is not None
+        row = session.execute(
+            select(Pipeline.attempts, Pipeline.waits).where(Pipeline.call_id == call_id)
+        ).one_or_none()
+        attempts, waits = row.tuple() if row else (0, 0)
+        blameless = failure.wait_s is not None
         again = blameless or (failure.retryable and attempts + 1 < equipment.settings.stage_attempts)
         if again:
-            delay_s = _delay_s(attempts, failure)
-            pipelines.postpone(
-                session, call_id, owner, failure.code, failure.message, delay_s, counts=0 if blameless else 1
-            )
+            delay_s = _delay(waits, OUTAGE_LIMIT_S, failure.wait_s) if blameless else _delay(attempts, RETRY_LIMIT_S)
+            pipelines.postpone(session, call_id, owner, failure.code, failure.message, delay_s, blameless=blameless)
         else:
             pipelines.fail(session, call_id, failure.code, failure.message, owner=owner)
     metrics.STAGE_FAILURES.labels(stage.name, failure.code, str(again).lower()).inc()
-    log.warning("stage_failed", code=failure.code, retried=again, attempt=attempts + 1, of=stage.name)
+    log.warning("stage_failed", code=failure.code, retried=again, attempt=attempts + 1, waits=waits, of=stage.name)
+
+
+def _delay(before: int, limit_s: float, asked_s: float | None = None) -> float:
+    """A jittered back-off after so many failures; what was asked for and a little more where that is longer."""
+    back_off_s = min(limit_s, RETRY_BASE_S * 2.0 ** min(before, 20)) * random.uniform(0.75, 1.25)  # noqa: S311
+    return max(back_off_s, (asked_s or 0.0) * random.uniform(1.0, 1.1))  # noqa: S311

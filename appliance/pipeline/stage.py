@@ -26,6 +26,8 @@ class StageContext:
     equipment: Equipment
     on_progress: Callable[[float], None]
     """Tells how far the stage is, 0-1; raises where the lease was lost, which ends the stage."""
+    check: Callable[[], None] = lambda: None
+    """Raises where the lease was lost or the process stops, and says nothing otherwise."""
 
 
 class Stage(Protocol):

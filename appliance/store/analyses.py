@@ -33,15 +33,16 @@ def places(session: Session, call_id: UUID) -> dict[str, dict[str, Any]]:
     return {str(row.position): {"segment_id": str(row.id), "start_ms": row.start_ms} for row in rows}
 
 
-def keep(session: Session, call_id: UUID, judged: Mapping[str, Any]) -> int | None:
+def keep(session: Session, call_id: UUID, judged: Mapping[str, Any], stood_in_for: str | None = None) -> int | None:
     """Make an analysis (the columns of models.Judged) the call's current one and its newest version.
 
+    stood_in_for: the provider that was down and is to analyse the call later.
     Returns the version's number; None where the call is gone.
     """
     number = session.scalar(
         update(AiAnalysis)
         .where(AiAnalysis.call_id == call_id)
-        .values(processing_status="completed", version=AiAnalysis.version + 1, **judged)
+        .values(processing_status="completed", version=AiAnalysis.version + 1, stood_in_for=stood_in_for, **judged)
         .returning(AiAnalysis.version)
     )
     if number is not None:

@@ -82,6 +82,9 @@ def finish(
             rung_at=func.now(),
             attempts=0,
             deaths=0,
+            waits=0,
+            error_code=None,
+            error=None,
         )
         .returning(Pipeline.call_id)
     )
@@ -92,9 +95,13 @@ def finish(
 
 
 def postpone(
-    session: Session, call_id: UUID, owner: str, code: str, message: str, delay_s: float, *, counts: int = 1
+    session: Session, call_id: UUID, owner: str, code: str, message: str, delay_s: float, *, blameless: bool = False
 ) -> bool:
-    """A stage failed and is tried again after `delay_s`; False where the lease was lost. counts: attempts used up."""
+    """A stage failed and is tried again after `delay_s`; False where the lease was lost.
+
+    blameless: something that the call needs is away: that counts as no attempt.
+    """
+    counted = {"waits": Pipeline.waits + 1} if blameless else {"attempts": Pipeline.attempts + 1}
     moved = session.scalar(
         update(Pipeline)
         .where(Pipeline.call_id == call_id, Pipeline.state == "running", Pipeline.lease_owner == owner)
@@ -102,14 +109,23 @@ def postpone(
             state="waiting",
             lease_owner=None,
             lease_until=None,
-            attempts=Pipeline.attempts + counts,
             not_before=func.now() + seconds(delay_s),
             error_code=code,
             error=message,
+            **counted,
         )
         .returning(Pipeline.call_id)
     )
     return moved is not None
+
+
+def wake(session: Session, stage: str) -> None:
+    """Calls that were put off in a stage are due now: what they waited for may be there."""
+    session.execute(
+        update(Pipeline)
+        .where(Pipeline.state == "waiting", Pipeline.stage == stage, Pipeline.not_before > func.now())
+        .values(not_before=func.now(), rung_at=None, waits=0)
+    )
 
 
 def give_back(session: Session, call_id: UUID, owner: str) -> None:
@@ -152,6 +168,7 @@ def restart(session: Session, call_id: UUID, first_stage: str) -> bool:
             run=Pipeline.run + 1,
             attempts=0,
             deaths=0,
+            waits=0,
             not_before=func.now(),
             rung_at=func.now(),
             error_code=None,
@@ -165,6 +182,30 @@ def restart(session: Session, call_id: UUID, first_stage: str) -> bool:
     session.execute(update(Call).where(Call.id == call_id).values(status="in-progress"))
     session.execute(update(AiAnalysis).where(AiAnalysis.call_id == call_id).values(processing_status="pending"))
     return True
+
+
+STOOD_IN = "stood in"
+"""Under this name the output of a stage is kept that another provider is to make anew."""
+
+
+def redo_stood_in(session: Session, stage: str, following: str, limit: int = 500) -> Sequence[UUID]:
+    """Completed calls that an analyst stood in for wait again for the provider that was down; their analysis stays."""
+    marked = (
+        select(AiAnalysis.call_id)
+        .join(Pipeline, Pipeline.call_id == AiAnalysis.call_id)
+        .where(AiAnalysis.stood_in_for.is_not(None), Pipeline.state == "completed")
+        .limit(limit)
+    )
+    calls = session.scalars(
+        update(Pipeline)
+        .where(Pipeline.call_id.in_(marked), Pipeline.state == "completed")
+        .values(state="waiting", stage=stage, not_before=func.now(), rung_at=None)
+        .returning(Pipeline.call_id)
+    ).all()
+    theirs = StageOutput.call_id.in_(calls)
+    session.execute(update(StageOutput).where(theirs, StageOutput.stage == stage).values(stage=STOOD_IN))
+    session.execute(delete(StageOutput).where(theirs, StageOutput.stage == following))
+    return calls
 
 
 def expire(session: Session) -> Sequence[tuple[UUID, int, str]]:

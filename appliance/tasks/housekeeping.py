@@ -14,6 +14,8 @@ from appliance import logs
 from appliance.config import settings
 from appliance.models import Export, LoginFailure, ObjectDeletion, Pipeline, RefreshToken, RevokedToken
 from appliance.pipeline import plan
+from appliance.pipeline.analyse import Analyse
+from appliance.pipeline.publish import Publish
 from appliance.pipeline.stage import Queue
 from appliance.store import db, deletions, objects, pipelines, tallies
 from appliance.tasks import queue
@@ -67,6 +69,7 @@ def recover(session: Session) -> list[tuple[UUID, Queue]]:
         log.warning("stage_lease_expired", call_id=str(call_id), stage=stage, deaths=deaths)
         if deaths >= settings().worker_deaths:
             pipelines.fail(session, call_id, "poison", f"{deaths} workers died in stage {stage}", owner=None)
+    pipelines.redo_stood_in(session, Analyse.name, Publish.name)
     rung = sum(queue.queue(name).pending_count() for name in ("speech", "analysis"))
     lost_after_s = settings().housekeeping_interval_s if rung < pipelines.count_due(session) else BELL_FORGOTTEN_S
     return [(call_id, plan.stage_named(stage).queue) for call_id, stage in pipelines.unrung(session, lost_after_s)]

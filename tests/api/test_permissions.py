@@ -135,6 +135,9 @@ TABLE: dict[str, Row] = {
     # The signature is the permission, and only who sees the call is told of it.
     "GET /api/recordings/{name}": Row(lambda given: signed(f"/api/recordings/{given.recording}"), (404,) * 5),
     "GET /downloads/{name}": Row(lambda given: signed(f"/downloads/{given.export}"), (404,) * 5),
+    "GET /api/admin/llm": Row(nothing, ADMIN),
+    "PUT /api/admin/llm": Row(body(active="builtin"), ADMIN),
+    "POST /api/admin/llm/test": Row(body(profile="builtin"), ADMIN),
     "GET /api/health": Row(nothing, ALL),
     "GET /api/ready": Row(nothing, ALL),
     "GET /api/admin/status": Row(nothing, ADMIN),

@@ -12,7 +12,14 @@ from typing import Any
 import httpx2
 import openai
 from openai.types.chat import ChatCompletion
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_random_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_random_exponential,
+)
 
 from appliance.engines.language.profiles import Profile
 from appliance.engines.language.transport import CountedTransport, Exchange, Gate, exchanging, socket_of
@@ -87,6 +94,8 @@ class Endpoint:
         exchange_of: Callable[[float], Exchange],
         gate: Gate,
         pause: Callable[[float], None] = time.sleep,
+        *,
+        retries: bool = True,
     ) -> ChatCompletion:
         """Ask, again after failures that may pass, until the profile's deadline.
 
@@ -97,7 +106,7 @@ class Endpoint:
         retrying = Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, EngineError) and error.code in PASSING),
             wait=_wait,
-            stop=stop_before_delay(self.profile.timeout_s),
+            stop=stop_before_delay(self.profile.timeout_s) if retries else stop_after_attempt(1),
             sleep=pause,
             reraise=True,
         )
@@ -126,7 +135,8 @@ class Endpoint:
             exchange.outcome = "answered"
         except EngineError as error:
             exchange.outcome = error.code
-            self.breaker.record(failed=error.code in PASSING)
+            if exchange.permitted or error.code in PASSING:  # what was refused here says nothing of the endpoint
+                self.breaker.record(failed=error.code in PASSING)
             raise
         except Exception:
             exchange.outcome = "failed"

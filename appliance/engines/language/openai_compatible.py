@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
-from uuid import UUID
 
 from openai.types.chat import ChatCompletion
 from pydantic import BaseModel
@@ -26,7 +24,7 @@ from appliance.engines.language.endpoint import Endpoint, Question
 from appliance.engines.language.parts import merge, split
 from appliance.engines.language.prompts import prompts
 from appliance.engines.language.tokens import counter
-from appliance.engines.language.transport import Exchange, Gate, OpenGate
+from appliance.engines.language.transport import Exchange, Sending
 from appliance.errors import EngineError
 
 ANSWER_TOKENS = 3000
@@ -53,19 +51,13 @@ class Masked(Protocol):
         """How many were replaced, by kind."""
         ...
 
+    def hidden(self, text: str) -> str:
+        """A text of ours with the same personal data replaced again."""
+        ...
+
     def restored(self, value: Any) -> Any:
         """A JSON value with the personal data put back into its strings."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Sending:
-    """On whose behalf requests are sent: for the audit."""
-
-    gate: Gate = field(default_factory=OpenGate)
-    call_id: UUID | None = None
-    purpose: str = "analysis"
-    pause: Callable[[float], None] = time.sleep
 
 
 class OpenAiCompatibleAnalyst:
@@ -145,7 +137,8 @@ class OpenAiCompatibleAnalyst:
 
     def _joined(self, answers: Sequence[Answer], language: str) -> str:
         """One summary of the parts' summaries; where the model cannot, the parts' own one after the other."""
-        listed = "\n".join(json.dumps(answer.summary, ensure_ascii=False) for answer in answers)
+        summaries = [self._masked.hidden(a.summary) if self._masked else a.summary for a in answers]
+        listed = "\n".join(json.dumps(summary, ensure_ascii=False) for summary in summaries)
         asked = [{"role": "user", "content": prompts().join.format(language=language, summaries=listed)}]
         if self._tokens(asked[0]["content"]) + self._answer_tokens + MARGIN <= self._context_tokens:
             try:
@@ -205,14 +198,14 @@ class OpenAiCompatibleAnalyst:
         profile, sending = self._endpoint.profile, self._sending
         bounded = profile.residency == "local"
         question = Question(messages, "call_analysis", schema_of(shape, bounded=bounded), answer_tokens)
-        most = sum(self._tokens(message["content"]) for message in messages) + answer_tokens
-        self._largest = max(self._largest, most)
+        size = sum(self._tokens(message["content"]) for message in messages)
+        self._largest = max(self._largest, size + answer_tokens)
         masked = self._masked.counts if self._masked else {}
 
         def exchange_of(deadline: float) -> Exchange:
-            return Exchange(profile, sending.call_id, sending.purpose, masked, most, deadline)
+            return Exchange(profile, sending.call_id, sending.purpose, masked, size, answer_tokens, deadline)
 
-        completion = self._endpoint.ask(question, exchange_of, sending.gate, sending.pause)
+        completion = self._endpoint.ask(question, exchange_of, sending.gate, sending.pause, retries=sending.retries)
         self._completions.append(completion)
         if not completion.choices:
             return "", False

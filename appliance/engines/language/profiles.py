@@ -49,6 +49,10 @@ class Profile(BaseModel):
         return (prompt_tokens * self.price_input + completion_tokens * self.price_output) / 1e6
 
 
+BUILTIN = Profile(name="builtin", residency="local")
+"""The analyst without a language model."""
+
+
 class UnknownProvider(ApplianceError):
     """No profile has this name."""
 
@@ -65,6 +69,24 @@ class CloudRefused(ApplianceError):
     status = 403
     ru = "Профиль {name} передаёт данные за пределы организации; DATA_RESIDENCY=local-only это запрещает"
     en = "The profile {name} sends data out of the building; DATA_RESIDENCY=local-only forbids it"
+
+
+class AddressInvalid(ApplianceError):
+    """The profile's address is none."""
+
+    code = "llm_address_invalid"
+    status = 422
+    ru = "Адрес профиля {name} неверен"
+    en = "The address of the profile {name} is not valid"
+
+
+class NotLocal(ApplianceError):
+    """The profile says local, its endpoint is not in the building."""
+
+    code = "llm_not_local"
+    status = 422
+    ru = "Профиль {name} назван локальным, но адрес {host} находится за пределами организации"
+    en = "The profile {name} is called local, but the address {host} is outside the building"
 
 
 class MaskingRequired(ApplianceError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from uuid import UUID
 
 import httpx2
 
-from appliance.engines.language.profiles import CloudRefused, Profile
+from appliance.engines.language.profiles import AddressInvalid, NotLocal, Profile
 from appliance.errors import EngineError
 
 ANSWER_BYTES = 2**20
@@ -30,8 +30,10 @@ class Exchange:
     call_id: UUID | None
     purpose: str
     masked: Mapping[str, int]
-    most_tokens: int
-    """Tokens that the request may cost at most, prompt and answer, by our own count."""
+    question_tokens: int
+    """Tokens of the prompt, by our own count, which is on the safe side."""
+    answer_tokens: int
+    """Tokens that the answer is allowed."""
     deadline: float
     """When reading ends, by the monotonic clock."""
     began: float = field(default_factory=time.monotonic)
@@ -47,8 +49,13 @@ class Exchange:
     """The gate's own number of the request."""
 
     @property
+    def most_cost(self) -> float:
+        """US dollars that the request can cost."""
+        return self.profile.cost(self.question_tokens, self.answer_tokens)
+
+    @property
     def cost(self) -> float:
-        """US dollars."""
+        """US dollars that it did cost, by what the endpoint counted."""
         return self.profile.cost(self.prompt_tokens, self.completion_tokens)
 
     @property
@@ -79,6 +86,18 @@ class OpenGate:
         """Nothing is kept."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """On whose behalf requests are sent: for the audit."""
+
+    gate: Gate = field(default_factory=OpenGate)
+    call_id: UUID | None = None
+    purpose: str = "analysis"
+    pause: Callable[[float], None] = time.sleep
+    retries: bool = True
+    """Whether failures that may pass are tried again."""
+
+
 _current: ContextVar[tuple[Exchange, Gate]] = ContextVar("exchange")
 
 
@@ -101,6 +120,30 @@ def addresses_of(host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Addres
         return [ipaddress.ip_address(str(entry[4][0]).split("%")[0]) for entry in found]
 
 
+def is_in_the_building(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether an address is loopback, private or link-local, also where IPv4 is written as IPv6."""
+    inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None) or address
+    return bool(inner.is_loopback or inner.is_private or inner.is_link_local) and not inner.is_multicast
+
+
+def check_place(profile: Profile) -> None:
+    """Raises AddressInvalid, or NotLocal where a profile says local and its endpoint is outside the building.
+
+    A name that cannot be looked up now is looked up again when a request is sent.
+    """
+    if not profile.base_url or socket_of(profile.base_url):
+        return
+    try:
+        url = httpx2.URL(profile.base_url)
+        addresses = addresses_of(url.host) if profile.residency == "local" else []
+    except OSError:
+        return
+    except (ValueError, OverflowError, httpx2.InvalidURL):
+        raise AddressInvalid(name=profile.name) from None
+    if not all(is_in_the_building(address) for address in addresses):
+        raise NotLocal(name=profile.name, host=url.host)
+
+
 def socket_of(base_url: str) -> str | None:
     """The path of a unix socket (unix:/run/vllm.sock); None for other endpoints."""
     parts = urlsplit(base_url)
@@ -119,7 +162,9 @@ class CountedTransport(httpx2.BaseTransport):
         exchange, gate = _current.get()
         exchange.bytes_sent = len(request.read())
         exchange.host = "unix" if self._is_socket else request.url.host
-        exchange.leaves = not self._is_socket and self._leaves(exchange.profile, request.url.host)
+        exchange.leaves = exchange.profile.residency == "cloud"
+        if not self._is_socket:
+            self._direct(request, exchange)
         gate.permit(exchange)
         exchange.permitted = True
         response = self._inner.handle_request(request)
@@ -130,14 +175,21 @@ class CountedTransport(httpx2.BaseTransport):
             extensions=response.extensions,
         )
 
-    def _leaves(self, profile: Profile, host: str) -> bool:
+    def _direct(self, request: httpx2.Request, exchange: Exchange) -> None:
+        """See where the request goes, and hold a local profile's one to the address that was looked at."""
+        host = request.url.host
         try:
             addresses = addresses_of(host)
-        except OSError as error:
-            raise httpx2.ConnectError(f"the name of the endpoint is not known: {error.errno}") from None
-        if profile.residency == "local" and any(address.is_global for address in addresses):
-            raise CloudRefused(name=profile.name)  # whatever its label says, this is not in the building
-        return not all(address.is_loopback for address in addresses)
+        except (OSError, ValueError):
+            raise httpx2.ConnectError("the name of the endpoint is not known") from None
+        # A cloud profile on this machine is a relay: its requests go on from here.
+        exchange.leaves = exchange.leaves or not all(address.is_loopback for address in addresses)
+        if exchange.profile.residency == "local":
+            if not all(is_in_the_building(address) for address in addresses):
+                raise NotLocal(name=exchange.profile.name, host=host)  # whatever its label says
+            # The name must not stand for another address by the time of the connection.
+            request.extensions = {**request.extensions, "sni_hostname": host}
+            request.url = request.url.copy_with(host=str(addresses[0]))
 
     def close(self) -> None:
         self._inner.close()

@@ -17,9 +17,9 @@ import pytest
 
 from appliance.engines.language import AnalysisRecord, Conversation, Utterance, endpoint
 from appliance.engines.language.endpoint import Endpoint
-from appliance.engines.language.openai_compatible import OpenAiCompatibleAnalyst, Sending
-from appliance.engines.language.profiles import CloudRefused, Profile
-from appliance.engines.language.transport import Exchange
+from appliance.engines.language.openai_compatible import OpenAiCompatibleAnalyst
+from appliance.engines.language.profiles import NotLocal, Profile
+from appliance.engines.language.transport import Exchange, Sending
 from appliance.errors import EngineError
 from tests.llm.scripted import (
     Scripted,
@@ -351,7 +351,7 @@ def test_a_smaller_context_than_promised_is_met_with_smaller_parts(server: Scrip
 
 def test_a_local_profile_does_not_reach_out_of_the_building() -> None:
     outside = Profile(name="local", residency="local", base_url="http://8.8.8.8/v1", model="m", timeout_s=1)
-    with pytest.raises(CloudRefused):
+    with pytest.raises(NotLocal):
         OpenAiCompatibleAnalyst(Endpoint(outside)).analyse(conversation())
 
 

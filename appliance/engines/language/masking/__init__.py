@@ -1,0 +1,105 @@
+"""Personal data out of a transcript before it is sent away, and back into the answer."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+from appliance.engines.language import Conversation
+from appliance.engines.language.masking.addresses import addresses
+from appliance.engines.language.masking.names import known_names, names
+from appliance.engines.language.masking.numbers import dictated, numbers
+from appliance.engines.language.masking.written import written
+
+Kind = Literal["NAME", "PHONE", "EMAIL", "CARD", "VIN", "PLATE", "PASSPORT", "ADDRESS"]
+
+Span = tuple[int, int, str]
+"""Beginning, end and kind of a piece of personal data."""
+
+PLACEHOLDER = re.compile(r"\[?\b(NAME|PHONE|EMAIL|CARD|VIN|PLATE|PASSPORT|ADDRESS)_(\d+)\b\]?")
+
+
+def found_in(text: str, language: str, before: str = "") -> list[Span]:
+    """Personal data in one utterance, in order and without overlaps; `before` is what was said just before it."""
+    # Earlier finders win: a plate is more than the numbers in it.
+    spans: list[Span] = []
+    for finder in (written, addresses, numbers, names):
+        for span in finder(text, language, before):
+            if not _overlaps(span, spans):
+                spans.append(span)
+    return sorted(spans)
+
+
+def _overlaps(span: Span, others: list[Span]) -> bool:
+    return any(span[0] < other[1] and other[0] < span[1] for other in others)
+
+
+class MaskedConversation:
+    """See Masked. The same words get the same placeholder all through a call, others another one.
+
+    Every form of a name has a placeholder of its own, so that what is put back is exactly what was said.
+    """
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._placeholders: dict[str, str] = {}
+        self._originals: dict[str, str] = {}
+        self._taken = {match[0] for u in conversation.utterances for match in PLACEHOLDER.finditer(u.text)}
+        self._numbers: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+        self.conversation = self._masked(conversation)
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        return dict(self._counts)
+
+    def _masked(self, conversation: Conversation) -> Conversation:
+        said = conversation.utterances
+        spans = [
+            found_in(u.text, conversation.language, " ".join(b.text for b in said[max(0, n - 2) : n]))
+            for n, u in enumerate(said)
+        ]
+        people = [u.text[a:b] for u, found in zip(said, spans, strict=True) for a, b, kind in found if kind == "NAME"]
+        pieces = dictated([u.text for u in said])
+        utterances = []
+        for u, found, parts in zip(said, spans, pieces, strict=True):
+            for more in (parts, known_names(u.text, people)):
+                found += [s for s in more if not _overlaps(s, found)]
+            utterances.append(replace(u, text=self._replaced(u.text, sorted(found))))
+        return replace(conversation, utterances=tuple(utterances))
+
+    def _replaced(self, text: str, spans: list[Span]) -> str:
+        made, end = [], 0
+        for a, b, kind in spans:
+            made += [text[end:a], self._placeholder(text[a:b], kind)]
+            self._counts[kind.lower()] += 1
+            end = b
+        return "".join([*made, text[end:]])
+
+    def _placeholder(self, original: str, kind: str) -> str:
+        if original not in self._placeholders:
+            placeholder = ""
+            while not placeholder or placeholder in self._taken or placeholder.strip("[]") in self._taken:
+                self._numbers[kind] += 1
+                placeholder = f"[{kind}_{self._numbers[kind]}]"
+            self._placeholders[original] = placeholder
+            self._originals[placeholder.strip("[]")] = original
+        return self._placeholders[original]
+
+    def hidden(self, text: str) -> str:
+        """A text with everything that was masked before masked again, the longest first."""
+        for original in sorted(self._placeholders, key=len, reverse=True):
+            text = re.sub(rf"(?<!\w){re.escape(original)}(?!\w)", self._placeholders[original], text)
+        return text
+
+    def restored(self, value: Any) -> Any:
+        """See Masked."""
+        if isinstance(value, str):
+            return PLACEHOLDER.sub(lambda m: self._originals.get(f"{m[1]}_{m[2]}", m[0]), value)
+        if isinstance(value, list):
+            return [self.restored(part) for part in value]
+        if isinstance(value, dict):
+            return {key: self.restored(part) for key, part in value.items()}
+        return value

@@ -1,0 +1,124 @@
+"""Personal data leaves masked and comes back word for word."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from appliance.engines.language import Conversation, Utterance
+from appliance.engines.language.endpoint import Endpoint
+from appliance.engines.language.masking import MaskedConversation, found_in
+from appliance.engines.language.openai_compatible import OpenAiCompatibleAnalyst
+from appliance.engines.language.profiles import Profile
+from appliance.engines.language.transport import Sending
+from appliance.evaluation import masking
+from tests.engines.language.test_openai_compatible import Book, long_call
+from tests.llm.scripted import Scripted, answer_to, serving, transcript_of
+
+SECRETS = ("Сидоров", "Иван", "916", "девятьсот шестнадцать", "4510", "ivan", "Ленина", "А123ВС")
+
+SAID = (
+    ("B", "Автосалон, Анна, здравствуйте."),
+    (
+        "A",
+        "Меня зовут Иван Петрович Сидоров, мой телефон восемь девятьсот шестнадцать сто двадцать три сорок пять шесть.",
+    ),
+    ("A", "Паспорт 4510 123456, почта ivan@mail.ru, живу на улице Ленина, дом 5, госномер А123ВС77."),
+    ("B", "Иван Петрович, записал вас на тест-драйв Лады Весты в субботу."),
+    ("A", "Ещё номер жены, запишите: восемь девятьсот"),
+    ("B", "да"),
+    ("A", "двадцать шесть"),
+    ("A", "сорок сорок один"),
+)
+
+
+def conversation(*said: tuple[str, str]) -> Conversation:
+    made = tuple(Utterance(str(n), w, n * 4000, n * 4000 + 3000, t) for n, (w, t) in enumerate(said))  # type: ignore[arg-type]
+    return Conversation(made, "ru", "incoming")
+
+
+@pytest.fixture
+def server() -> Iterator[Scripted]:
+    with serving() as script:
+        yield script
+
+
+def analyst(server: Scripted, **changes: Any) -> OpenAiCompatibleAnalyst:
+    cloud = Profile(name="openai", residency="cloud", base_url=server.url, model="m", timeout_s=10, **changes)
+    return OpenAiCompatibleAnalyst(Endpoint(cloud), mask=MaskedConversation, sending=Sending(Book()))
+
+
+def test_what_is_masked_comes_back_word_for_word() -> None:
+    given = conversation(*SAID)
+    masked = MaskedConversation(given)
+    sent = json.dumps([u.text for u in masked.conversation.utterances], ensure_ascii=False)
+    assert not [secret for secret in SECRETS if secret in sent]
+    assert "сорок сорок один" not in sent, "numbers dictated in pieces are masked too"
+    assert "тест-драйв Лады Весты в субботу" in sent
+    assert [masked.restored(u.text) for u in masked.conversation.utterances] == [u.text for u in given.utterances]
+    assert masked.counts["name"] >= 3
+    assert masked.counts["email"] == masked.counts["passport"] == masked.counts["plate"] == 1
+
+
+def test_the_answer_is_proven_by_the_original(server: Scripted) -> None:
+    """The model sees placeholders, quotes them, and the claim is checked against what was said."""
+    seen: list[str] = []
+
+    def quoting(handler: Any, body: dict[str, Any]) -> None:
+        line = transcript_of(body)[3]
+        seen.append(json.dumps(body, ensure_ascii=False))
+        name = line[2].split(",")[0]
+        proof = {"segment": "3", "quote": line[2]}
+        task = {"text": f"Позвонить: {name}", "who": "manager", "due": None, **proof}
+        answer = answer_to(body, tasks=[task], summary=f"Клиент {name} записан на тест-драйв.")
+        handler.complete(json.dumps(answer, ensure_ascii=False))
+
+    server.otherwise = quoting
+    record = analyst(server).analyse(conversation(*SAID))
+    assert not [secret for secret in SECRETS if secret in seen[0]]
+    assert record.analysis.summary == "Клиент Иван Петрович записан на тест-драйв."
+    assert record.analysis.action_items == ("Позвонить: Иван Петрович",)
+    assert record.analysis.details.tasks[0].quote == SAID[3][1]
+    assert record.masked["name"] >= 3
+
+
+def test_summaries_of_parts_are_masked_again(server: Scripted) -> None:
+    """The parts' summaries hold names by then: they are sent once more, to be joined into one."""
+    said = [("A", "Меня зовут Иван Петрович Сидоров."), *long_call(20), ("B", "Спасибо, Иван Петрович.")]
+    analyst(server, context_tokens=8192).analyse(conversation(*said))
+    joins = [b for b in server.requests if b["response_format"]["json_schema"]["schema"]["required"] == ["summary"]]
+    assert joins
+    assert "NAME_1" in json.dumps(joins)
+    assert "Сидоров" not in json.dumps(server.requests, ensure_ascii=False)
+
+
+def test_a_placeholder_that_was_spoken_is_not_taken_for_ours() -> None:
+    given = conversation(("A", "Меня зовут Пётр. Тут написано [NAME_1]."))
+    masked = MaskedConversation(given)
+    assert masked.restored(masked.conversation.utterances[0].text) == given.utterances[0].text
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Машина стоит один миллион двести пятьдесят тысяч рублей.",
+        "Пробег 85 000 километров, 2019 года, двигатель 1.6.",
+        "Запишите меня на субботу в двенадцать часов на Ладу Весту.",
+        "На улице холодно, приеду на Шкоде Октавии.",
+    ],
+)
+def test_what_is_nobodys_data_stays(said: str) -> None:
+    assert found_in(said, "ru") == []
+
+
+def test_the_labelled_sentences_are_masked() -> None:
+    """The figures of docs/evaluation.md, with some room: a change of rules that loses much is seen here."""
+    sentences = masking.load_sentences()
+    assert len(sentences) >= 200
+    scores = {score.split: score for score in masking.evaluate(sentences) if score.kind == "all"}
+    assert scores["tune"].recall > 0.97
+    assert scores["heldout"].recall > 0.93
+    assert min(score.precision for score in scores.values()) > 0.95

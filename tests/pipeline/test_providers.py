@@ -1,0 +1,252 @@
+"""Whole calls and their providers: switched in mid-flight, forbidden, masked, down, too dear; and nothing leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from sqlalchemy import delete, select
+
+from appliance.models import AiAnalysis, Call, LlmChoice, LlmProfile, LlmRequest, Pipeline, StageOutput, User
+from appliance.store import db
+from appliance.tasks import queue
+from tests.conftest import SAMPLES, Running, _free_port, processed, upload, wait_until
+from tests.llm.scripted import Scripted, serving, slowly, status, transcript_of, well
+
+WORKERS = ("housekeeping", "analysis", "speech")
+ADDRESS = "/api/admin/llm"
+NAME, PHONE = "Иван Петрович Сидоров", "восемь девятьсот шестнадцать сто двадцать три сорок пять шестьдесят семь"
+
+
+@contextmanager
+def started(running: Running, *names: str, **environment: str) -> Iterator[Running]:
+    """The same installation with processes of its own settings, and no other workers beside them."""
+    for name in [name for name in running.processes if name != "api"]:
+        running.kill(name)
+    with db.unit_of_work() as session:
+        session.execute(delete(LlmRequest))
+    own = Running(running.site, _free_port(), environment=environment)
+    try:
+        own.start(*names)
+        yield own
+    finally:
+        for name in list(own.processes):
+            own.kill(name)
+        with db.unit_of_work() as session:
+            session.execute(delete(LlmChoice))
+            session.execute(delete(LlmProfile))
+        running.start(*WORKERS)
+
+
+@pytest.fixture
+def near() -> Iterator[Scripted]:
+    with serving() as script:
+        yield script
+
+
+@pytest.fixture
+def far() -> Iterator[Scripted]:
+    with serving() as script:
+        yield script
+
+
+def profile(server: Scripted, residency: str, **changes: Any) -> dict[str, Any]:
+    return {"residency": residency, "base_url": server.url, "model": "m", "api_key": "k", "timeout_s": 60, **changes}
+
+
+def heard(manager: str, word: str) -> str:
+    """A call that waits for its analysis; `word` is said in it alone."""
+    call_id = uuid4()
+    said = [(0, f"Здравствуйте, меня зовут {NAME}, {word}, мой телефон {PHONE}."), (1, "Автосалон, слушаю вас.")]
+    segments = [
+        {
+            "start_ms": n * 4000,
+            "end_ms": n * 4000 + 3000,
+            "speaker": speaker,
+            "text": text,
+            "confidence": 0.9,
+            "language": "ru",
+            "words": [],
+        }
+        for n, (speaker, text) in enumerate(said)
+    ]
+    outputs: dict[str, dict[str, Any]] = {
+        "decode": {},
+        "transcribe": {"language": "ru"},
+        "diarize": {"segments": segments, "diarizer": "channels"},
+        "assign roles": {"manager": 1, "rule": "direction", "confidence": 0.9},
+    }
+    with db.unit_of_work() as session:
+        owner = session.scalars(select(User).where(User.email == manager)).one()
+        facts: dict[str, Any] = {"type": "incoming", "status": "in-progress", "date": datetime(2001, 5, 5, tzinfo=UTC)}
+        session.add(Call(id=call_id, manager_id=owner.id, duration_ms=8000, **facts))
+        session.flush()
+        session.add(AiAnalysis(call_id=call_id))
+        session.add(Pipeline(call_id=call_id, stage="analyse"))
+        session.add_all(StageOutput(call_id=call_id, stage=s, output=o, elapsed_ms=1) for s, o in outputs.items())
+    queue.ring(call_id, "analysis")
+    return str(call_id)
+
+
+def words_sent(server: Scripted) -> list[str]:
+    """The word that each request was about."""
+    lines = [transcript_of(body)[0][2] for body in server.requests]
+    return [next(part.strip() for part in line.split(",") if "тема" in part) for line in lines]
+
+
+def remove(http: httpx.Client, calls: list[str]) -> None:
+    http.post("/api/calls/batch-delete", json={"ids": calls}).raise_for_status()
+
+
+def test_switching_while_twenty_calls_are_in_flight(
+    running: Running, people: dict[str, str], near: Scripted, far: Scripted
+) -> None:
+    """local > cloud > local: every call once, by a profile that was allowed then, masked where it left, audited."""
+    near.otherwise = far.otherwise = slowly(0.4, well())
+    with started(running, "api", "analysis", "housekeeping", DATA_RESIDENCY="cloud-masked") as own:
+        http = own.client(people["admin"])
+        me = http.get("/api/auth/me").json()["id"]
+        profiles = {
+            "near": profile(near, "local", parallel=3),
+            "far": profile(far, "cloud", parallel=3, price_input=1.0, daily_cost_cap=5.0),
+        }
+        http.put(ADDRESS, json={"active": "near", "profiles": profiles}).raise_for_status()
+        calls = {
+            f"тема{'абвгдежзиклмнопрстуф'[n]}": heard(people["anna"], f"тема{'абвгдежзиклмнопрстуф'[n]}")
+            for n in range(20)
+        }
+        wait_until(lambda: len(near.requests) >= 2, 60, "calls in flight at the first profile")
+        on = datetime.now(UTC)
+        http.put(ADDRESS, json={"active": "far"}).raise_for_status()
+        wait_until(lambda: len(far.requests) >= 3, 60, "calls in flight at the second")
+        http.put(ADDRESS, json={"active": "near"}).raise_for_status()
+        off = datetime.now(UTC)
+        done = {word: processed(http, call_id) for word, call_id in calls.items()}
+        with db.unit_of_work() as session:
+            rows = session.scalars(select(LlmRequest)).all()
+        remove(http, list(calls.values()))
+    by_near, by_far = words_sent(near), words_sent(far)
+    assert sorted(by_near + by_far) == sorted(calls), "every call is sent once, to one of them"
+    assert by_near
+    assert by_far
+    for word, call in done.items():
+        assert call["aiAnalysis"]["provider"] == ("near" if word in by_near else "far")
+        assert call["aiAnalysis"]["processing_status"] == "completed"
+    assert {str(row.call_id) for row in rows} == {calls[word] for word in by_far}
+    assert len(rows) == len(by_far)
+    for row in rows:
+        assert on <= row.sent_at <= off, "nothing leaves before it was switched on or after it was switched off"
+        assert (str(row.chosen_by_id), row.host, row.outcome, row.leaves) == (me, "127.0.0.1", "answered", True)
+        assert row.masked["name"] >= 1
+        assert row.masked["phone"] == 1
+        assert row.bytes_sent > 1000
+        assert row.cost == pytest.approx(0.001)
+    sent = json.dumps(far.requests, ensure_ascii=False)
+    assert "Сидоров" not in sent
+    assert "девятьсот шестнадцать" not in sent
+    assert "Сидоров" in json.dumps(near.requests, ensure_ascii=False)
+    assert "Сидоров" in done[by_far[0]]["aiAnalysis"]["summary"], "put back into the answer"
+
+
+def test_at_the_days_cap_calls_wait_and_say_so(running: Running, people: dict[str, str], far: Scripted) -> None:
+    with started(running, "api", "analysis", "housekeeping", DATA_RESIDENCY="cloud-masked") as own:
+        http = own.client(people["admin"])
+        dear = profile(far, "cloud", price_input=10.0, price_output=10.0)
+        capped = {"far": {**dear, "daily_cost_cap": 0.001}}
+        http.put(ADDRESS, json={"active": "far", "profiles": capped}).raise_for_status()
+        call_id = heard(people["anna"], "темая")
+
+        def waits() -> Any:
+            return http.get(f"/api/calls/{call_id}").json().get("processing_wait")
+
+        assert wait_until(waits, 60, "the call to wait")["code"] == "llm_cost_cap"
+        assert not far.requests
+        http.put(ADDRESS, json={"profiles": {"far": {**dear, "daily_cost_cap": 100}}}).raise_for_status()
+        assert processed(http, call_id)["aiAnalysis"]["provider"] == "far"
+        remove(http, [call_id])
+
+
+def test_the_builtin_analyst_stands_in_until_the_provider_is_back(
+    running: Running, people: dict[str, str], near: Scripted
+) -> None:
+    near.otherwise = status(503)
+    with started(running, "api", "analysis", "housekeeping", LLM_WHEN_DOWN="builtin") as own:
+        http = own.client(people["admin"])
+        profiles = {"near": profile(near, "local", timeout_s=0.5)}
+        http.put(ADDRESS, json={"active": "near", "profiles": profiles}).raise_for_status()
+        call_id = heard(people["anna"], "темаю")
+        assert processed(http, call_id)["aiAnalysis"]["provider"] == "builtin"
+        near.otherwise = well()
+        http.put(ADDRESS, json={"profiles": {"near": profile(near, "local")}}).raise_for_status()
+
+        def provider() -> bool:
+            return bool(http.get(f"/api/calls/{call_id}").json()["aiAnalysis"]["provider"] == "near")
+
+        wait_until(provider, 120, "the provider to analyse the call")
+        with db.unit_of_work() as session:
+            row = session.scalars(select(AiAnalysis).where(AiAnalysis.call_id == call_id)).one()
+        assert (row.stood_in_for, row.processing_status) == (None, "completed")
+        remove(http, [call_id])
+
+
+HOOK = """
+import ipaddress, os, sys
+
+def _watch(event, args):
+    if event not in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        return
+    target = args[0] if event == "socket.getaddrinfo" else args[1][0] if isinstance(args[1], tuple) else None
+    if target is None:
+        return
+    try:
+        inside = ipaddress.ip_address(target).is_loopback
+    except ValueError:
+        inside = target in ("localhost", os.uname().nodename)
+    if not inside:
+        with open(os.environ["EGRESS_RECORD"], "a") as record:
+            record.write(f"{event} {target}\\n")
+        raise PermissionError(f"{event} {target} leaves this machine")
+
+sys.addaudithook(_watch)
+with open(os.environ["EGRESS_RECORD"] + ".watched", "a") as record:
+    record.write(" ".join(sys.argv) + "\\n")
+"""
+
+
+def test_a_whole_call_under_local_only_leaves_nothing(
+    running: Running, people: dict[str, str], near: Scripted, tmp_path: Path
+) -> None:
+    """Every process is watched: a connection or a look-up beyond loopback fails and is recorded."""
+    (tmp_path / "sitecustomize.py").write_text(HOOK, encoding="utf-8")
+    record = tmp_path / "record"
+    watched = {"PYTHONPATH": str(tmp_path), "EGRESS_RECORD": str(record)}
+    probe = "import socket; socket.create_connection(('192.0.2.1', 9), timeout=1)"
+    done = subprocess.run(
+        [sys.executable, "-c", probe], env={**os.environ, **watched}, capture_output=True, check=False
+    )
+    assert done.returncode != 0
+    assert "192.0.2.1" in record.read_text(encoding="utf-8"), "the watch sees what it is to see"
+    record.unlink()
+    with started(running, "api", *WORKERS, **watched) as own:
+        http = own.client(people["admin"])
+        http.put(ADDRESS, json={"active": "near", "profiles": {"near": profile(near, "local")}}).raise_for_status()
+        call_id = upload(http, SAMPLES / "ru-wrong-number.wav").json()["id"]
+        assert processed(http, call_id)["aiAnalysis"]["provider"] == "near"
+        command = [str(Path(sys.prefix) / "bin" / "appliance"), "audit", "egress"]
+        told = subprocess.run(command, env={**os.environ, **watched}, capture_output=True, text=True, check=True)
+        remove(http, [call_id])
+    assert told.stdout.strip() == "0 bytes left this machine"
+    assert not record.exists()
+    seen = Path(f"{record}.watched").read_text(encoding="utf-8")
+    assert all(f"worker {name}" in seen for name in WORKERS)
+    assert " api" in seen
