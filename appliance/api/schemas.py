@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from appliance.api.analysis_schemas import AnalysisBrief, AnalysisOut
 from appliance.api.shapes import Moment, Shape
 from appliance.engines.conversation import Spoken, figures
+from appliance.engines.speech import RemovalReason
 from appliance.models import Call, Segment, User
 from appliance.models.analyses import OutcomeKind
 from appliance.models.calls import CallStatus, CallType
@@ -215,6 +216,16 @@ class ConversationOut(Shape):
         return cls(**asdict(figures(spoken, call.duration_ms, channels_apart=(call.audio_channels or 1) > 1)))
 
 
+class RemovalOut(Shape):
+    """Text that the weights invented, and that is therefore not in the transcript."""
+
+    start_ms: int = Field(ge=0)
+    end_ms: int = Field(ge=0)
+    channel: int = Field(ge=0, description="0 left or mono, 1 right")
+    reason: RemovalReason
+    text: str
+
+
 class CallOut(CallBrief):
     """A call with its transcript."""
 
@@ -226,6 +237,7 @@ class CallOut(CallBrief):
     speaker_rule: str | None = Field(None, description="What decided who is the client")
     speakers_swapped: bool = Field(False, description="A person has turned that decision round since")
     speaker_confidence: float | None = Field(None, ge=0, le=1)
+    removals: list[RemovalOut] = Field(description="What was taken out of the transcript as invented; often empty")
     conversation: ConversationOut | None = Field(None, description="Missing where nothing was said")
     processing_stage: str | None = Field(None, description="Where the pipeline is, while it works on the call")
     processing_error: Failure | None = Field(None, description="Why processing failed")
@@ -235,6 +247,7 @@ class CallOut(CallBrief):
     def of(cls, call: Call, base_url: str, viewer_id: UUID) -> CallOut:
         fields = cls.fields_of(call, base_url, viewer_id)
         fields["speakers_swapped"] = call.speakers_swapped
+        fields["removals"] = [RemovalOut(**removal) for removal in call.removals]
         fields["transcript"] = [SegmentOut.of(segment) for segment in call.segments]
         if call.analysis is not None:
             fields["aiAnalysis"] = AnalysisOut.of(call.analysis)

@@ -176,24 +176,33 @@ def samples_of(decoded: Path, channels: int, channel: int) -> Samples:
     return interleaved[channel::channels].astype(np.float32) / np.float32(32768)
 
 
-DUAL_MONO_CORRELATION = 0.98
-"""Both channels carry the same sound above this; two parties on two channels stay far below 0.5."""
+DUAL_MONO_CORRELATION = 0.95
+"""Both channels carry the same sound above this; two parties stay below it, even with an echo of -6 dB."""
+
+LAG_S = 0.05
+"""A copy may come this much later: through another path of the exchange."""
 
 
 def is_dual_mono(decoded: Path) -> bool:
     """Whether the two channels of a decoded stereo file carry one and the same sound.
 
-    Correlates them second by second where there is sound, so that a long file needs no memory. A channel that is
+    A copy may be quieter, inverted, delayed or turned in phase: the envelope of the cross-correlation does not mind,
+    and its highest point over the lags counts. Sums blocks, so that a long file needs no memory. A channel that is
     silent throughout makes the file dual mono too: there is only one track to listen to.
     """
     pairs = np.memmap(decoded, dtype="<i2", mode="r").reshape(-1, 2)
-    power = np.zeros(3)
-    for start in range(0, len(pairs), SAMPLE_RATE):
-        left, right = pairs[start : start + SAMPLE_RATE].astype(np.float64).T
-        power += (left @ left, right @ right, left @ right)
-    if min(power[0], power[1]) < 1e-6 * max(power[0], power[1], 1.0):
+    block, lag = 8 * SAMPLE_RATE, int(LAG_S * SAMPLE_RATE)
+    power, cross = np.zeros(2), np.zeros(2 * block, np.complex128)
+    for start in range(0, len(pairs), block):
+        left, right = pairs[start : start + block].astype(np.float64).T
+        power += (left @ left, right @ right)
+        cross += np.fft.fft(left, 2 * block) * np.fft.fft(right, 2 * block).conj()
+    if power.min() < 1e-6 * max(power.max(), 1.0):
         return True
-    return bool(power[2] / np.sqrt(power[0] * power[1]) > DUAL_MONO_CORRELATION)
+    cross[block:] = 0  # positive frequencies alone: what comes back is the analytic signal, its amount the envelope
+    envelope = 2 * np.abs(np.fft.ifft(cross))
+    highest = max(envelope[: lag + 1].max(), envelope[-lag:].max())
+    return bool(highest / np.sqrt(power.prod()) > DUAL_MONO_CORRELATION)
 
 
 def louder_channel(decoded: Path) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, text
@@ -71,6 +71,9 @@ class Call(Identified, Timestamped, Base):
     transcript_model: Mapped[str | None]
     roles_rule: Mapped[str | None] = mapped_column(comment="What decided who is A and who is B")
     roles_confidence: Mapped[float | None]
+    removals: Mapped[list[Any]] = mapped_column(
+        server_default=text("'[]'"), default=list, comment="Invented text: start_ms, end_ms, reason, text, channel"
+    )
     speakers_swapped: Mapped[bool] = mapped_column(server_default=text("false"), default=False)
 
     sentiment: Mapped[Sentiment | None] = mapped_column(Text, comment=KEPT)

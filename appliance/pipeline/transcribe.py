@@ -29,6 +29,22 @@ def main_language(transcriptions: list[Transcription]) -> str:
     return max(words, key=lambda language: words[language], default="und")
 
 
+def removed(heard: list[Transcription]) -> list[dict[str, Any]]:
+    """What was taken out as invented, in order of time; `channel` counts from 0, left before right."""
+    found = [
+        {
+            "start_ms": removal.start_ms,
+            "end_ms": removal.end_ms,
+            "channel": channel,
+            "reason": removal.reason,
+            "text": removal.text,
+        }
+        for channel, transcription in enumerate(heard)
+        for removal in transcription.removals
+    ]
+    return sorted(found, key=lambda removal: (removal["start_ms"], removal["channel"]))
+
+
 def _count(heard: list[Transcription], audio_s: float, elapsed_s: float) -> None:
     metrics.AUDIO_SECONDS.inc(audio_s)
     metrics.REAL_TIME_FACTOR.observe(elapsed_s / max(audio_s, 1e-3))
@@ -76,5 +92,9 @@ class Transcribe:
         session.execute(
             update(Call)
             .where(Call.id == context.call_id)
-            .values(language=output["language"], transcript_model=output["weights"])
+            .values(
+                language=output["language"],
+                transcript_model=output["weights"],
+                removals=removed(TRANSCRIPTIONS.validate_python(output["channels"])),
+            )
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,21 @@ class SpokenSegment:
     no_speech_probability: float = 0.0
 
 
+RemovalReason = Literal["no_speech", "invention", "repetition", "word_rate"]
+"""no_speech: the weights themselves doubt that anybody spoke. invention: listed in inventions.yaml. repetition: a loop.
+word_rate: more words than can be said in the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Text that the weights wrote and that was taken out as invented. Times in milliseconds."""
+
+    start_ms: int
+    end_ms: int
+    reason: RemovalReason
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Transcription:
     """What one channel says. `language` is an ISO 639-1 code with its probability 0-1."""
@@ -46,6 +61,7 @@ class Transcription:
     language: str
     language_probability: float
     segments: tuple[SpokenSegment, ...]
+    removals: tuple[Removal, ...] = ()
 
 
 class SpeechEngine(Protocol):

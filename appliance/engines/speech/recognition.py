@@ -8,6 +8,7 @@ from typing import Protocol
 
 from appliance.engines.speech import Samples, SpokenSegment, Transcription, Word
 from appliance.engines.speech.chunks import Chunk, chunks_of, skipped
+from appliance.engines.speech.guard import guarded
 from appliance.engines.voice_activity import speech_regions
 
 CHUNKS_FOR_LANGUAGE = 2
@@ -47,7 +48,8 @@ def transcribe(
         segments += recognise_all(recogniser, chunk, language)
         done += chunk.duration_ms
     on_progress(1.0)
-    return Transcription(language, probability, tuple(segments))
+    kept, removals = guarded(segments)
+    return Transcription(language, probability, tuple(kept), tuple(removals))
 
 
 def recognise_all(recogniser: Recogniser, chunk: Chunk, language: str) -> list[SpokenSegment]:
