@@ -33,7 +33,7 @@ def engine(address: str | None = None) -> Engine:
     return create_engine(
         (address or dsn()).replace("postgresql://", "postgresql+psycopg://", 1),
         pool_pre_ping=True,
-        creator=lambda: PatientConnection.open(dsn(), f"-c pg_trgm.word_similarity_threshold={SIMILAR}"),
+        creator=lambda: PatientConnection.open(address or dsn(), f"-c pg_trgm.word_similarity_threshold={SIMILAR}"),
         pool_size=10,
         max_overflow=20,
         pool_timeout=4,
