@@ -62,6 +62,9 @@ const ADDITIVE = {
     speaker_rule: z.string().optional(),
     speaker_confidence: share.optional(),
     speakers_swapped: z.boolean(),
+    removals: z.array(
+      z.object({ start_ms: z.number(), end_ms: z.number(), channel: z.number(), reason: z.string(), text: z.string() }),
+    ),
     conversation: z
       .strictObject({
         talk_ms: bySide,
