@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 from sqlalchemy import select
@@ -142,4 +143,5 @@ def _setting(settings: Settings, name: str) -> str:
 def _secrets(settings: Settings) -> list[str]:
     values = [getattr(settings, name) for name in Settings.model_fields if name not in SHOWN]
     said = (v.get_secret_value() if isinstance(v, SecretStr) else v for v in values)
-    return [value for value in said if isinstance(value, str)]
+    within = [urlsplit(address).password for address in (settings.database_url, settings.redis_url)]
+    return [value for value in (*said, *within) if isinstance(value, str)]
