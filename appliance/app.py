@@ -52,8 +52,26 @@ METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 ALWAYS_SENT = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),  # signed links are nobody else's business
-    (b"content-security-policy", b"frame-ancestors 'none'"),
+    (b"x-frame-options", b"DENY"),  # for browsers that do not know the policy's frame-ancestors
 )
+
+NOTHING = b"default-src 'none'; frame-ancestors 'none'"
+"""Answers are data: a browser that is made to show one may load nothing for it."""
+
+OWN_ASSETS = (
+    b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
+)
+"""/docs runs a script that stands in the page, and asks the API."""
+
+HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
+
+
+def security_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """What browsers are told with every answer."""
+    policy = OWN_ASSETS if scope["path"].startswith("/docs") else NOTHING
+    headers = [*ALWAYS_SENT, (b"content-security-policy", policy)]
+    return [*headers, HTTPS_ONLY] if scope["scheme"] == "https" else headers
 
 
 class RequestLog:
@@ -68,12 +86,13 @@ class RequestLog:
             return
         began, status, request_id = time.monotonic(), 500, uuid4().hex
         scope.setdefault("state", {})
+        told = security_headers(scope)
 
         async def watched(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *ALWAYS_SENT, (b"x-request-id", request_id.encode())]
+                message["headers"] = [*message["headers"], *told, (b"x-request-id", request_id.encode())]
             await send(message)
 
         with logs.bind(request_id=request_id):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Cookie, Request, Response
 
-from appliance.api.deps import BaseUrl, Language, ViewerDep, get_base_url
+from appliance.api.deps import BaseUrl, Language, ViewerDep, get_base_url, origin_allowed
 from appliance.api.schemas import LoginIn, LoginOut, Message, PasswordIn, UserOut
 from appliance.services import failures, sessions, users
 
@@ -50,7 +50,8 @@ def refresh(
     cookie: Annotated[str | None, Cookie(alias=COOKIE)] = None,
 ) -> LoginOut:
     """Exchange the refresh token, from the body or the cookie, for new tokens. Each can be used once."""
-    presented = refresh_token or cookie
+    # A browser sends the cookie by itself, whatever page asks it to.
+    presented = refresh_token or (cookie if origin_allowed(request) else None)
     if not presented:
         raise failures.NotAuthenticated
     return _answer(sessions.refresh(presented), request, response)

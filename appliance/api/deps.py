@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
 
 from appliance.api import errors
 from appliance.config import settings
@@ -29,6 +30,13 @@ def get_viewer(
 def get_base_url(request: Request) -> str:
     """How the frontend reached us: PUBLIC_URL where it is set."""
     return (settings().public_url or str(request.base_url)).rstrip("/")
+
+
+def origin_allowed(connection: HTTPConnection) -> bool:
+    """A browser's page must come from this host or from CORS_ORIGINS; other programs send no origin."""
+    origin = connection.headers.get("origin")
+    own = connection.headers.get("host")
+    return origin is None or origin in settings().cors_origins or origin.split("//")[-1] == own
 
 
 def get_language(request: Request) -> str:

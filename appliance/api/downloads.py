@@ -17,6 +17,7 @@ router = APIRouter(prefix="/downloads", tags=["calls"])
 FILE: dict[str, Any] = {"content": {kind.split(";")[0]: BINARY for kind in MEDIA_TYPES.values()}}
 
 
+@router.head("/{name}", response_class=Response, include_in_schema=False)
 @router.get("/{name}", response_class=Response, responses={200: FILE})
 def download(name: str, expires: int, signature: str) -> StreamingResponse:
     """An exported file."""

@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from appliance import logs, metrics
+from appliance.api.deps import origin_allowed
 from appliance.api.schemas import CallBrief
 from appliance.config import settings
 from appliance.services import failures, links, sessions
@@ -172,14 +173,6 @@ def token_of(websocket: WebSocket) -> tuple[str, str | None]:
     if len(offered) == 2 and offered[0] == "bearer":
         return offered[1], "bearer"
     return websocket.query_params.get("token", ""), None
-
-
-def origin_allowed(websocket: WebSocket) -> bool:
-    """A browser's page must come from this host or from CORS_ORIGINS; other programs send no origin."""
-    origin = websocket.headers.get("origin")
-    return (
-        origin is None or origin in settings().cors_origins or origin.split("//")[-1] == websocket.headers.get("host")
-    )
 
 
 @router.websocket("/ws/calls")

@@ -1,0 +1,40 @@
+"""What browsers are told, and what they cannot be made to do."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from appliance.app import security_headers
+from tests.conftest import PASSWORD, Running
+
+
+def test_answers_may_load_nothing_and_stand_in_no_frame(running: Running) -> None:
+    told = httpx.get(running.url + "/api/health").headers
+    assert told["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert (told["x-content-type-options"], told["x-frame-options"]) == ("nosniff", "DENY")
+    assert told["referrer-policy"] == "no-referrer"
+    assert "strict-transport-security" not in told
+
+
+def test_the_documentation_loads_its_own_assets_alone(running: Running) -> None:
+    page = httpx.get(running.url + "/docs")
+    policy = page.headers["content-security-policy"]
+    assert "script-src 'self'" in policy
+    assert "http" not in policy.replace("'unsafe-inline'", "")
+    assert "//cdn" not in page.text
+
+
+def test_https_stays_https() -> None:
+    headers = dict(security_headers({"type": "http", "scheme": "https", "path": "/api/health"}))
+    assert int(headers[b"strict-transport-security"].split(b"=")[1]) >= 31_536_000
+
+
+@pytest.mark.parametrize(("origin", "status"), [(None, 200), ("own", 200), ("http://evil.example", 401), ("null", 401)])
+def test_a_foreign_page_cannot_use_the_refresh_cookie(
+    running: Running, people: dict[str, str], origin: str | None, status: int
+) -> None:
+    with httpx.Client(base_url=running.url) as browser:
+        browser.post("/api/auth/login", json={"email": people["boris"], "password": PASSWORD}).raise_for_status()
+        headers = {} if origin is None else {"Origin": running.url if origin == "own" else origin}
+        assert browser.post("/api/auth/refresh", json={}, headers=headers).status_code == status
