@@ -13,7 +13,7 @@ from appliance.engines.language.profiles import Profile, check_allowed
 from appliance.engines.language.transport import Exchange
 from appliance.errors import ApplianceError, EngineError
 from appliance.pipeline.providers import Chosen, chosen
-from appliance.store import db, language
+from appliance.store import audit, db, language
 
 Purpose = Literal["analysis", "reanalysis", "test"]
 """analysis: by the chosen profile alone. reanalysis, test: by one that somebody named."""
@@ -60,6 +60,20 @@ class Ledger:
                 bytes_sent=exchange.bytes_sent,
                 reserved_cost=reserved,
             )
+            if exchange.leaves:
+                self._audit(session, exchange)
+
+    def _audit(self, session: Session, exchange: Exchange) -> None:
+        profile = exchange.profile
+        details: dict[str, audit.Detail] = {
+            "profile": profile.name,
+            "model": profile.model,
+            "host": exchange.host,
+            "bytes": exchange.bytes_sent,
+            "masked": sum(exchange.masked.values()),
+        }
+        user_id, call_id = self._chosen.by, exchange.call_id
+        audit.append(session, "llm_request_sent", user_id=user_id, call_id=call_id, details=details)
 
     def _check_still_chosen(self, session: Session, profile: Profile) -> None:
         """What an admin switched off while the call waited its turn is not sent to any more."""

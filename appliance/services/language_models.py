@@ -24,7 +24,7 @@ from appliance.pipeline.equipment import Equipment
 from appliance.pipeline.ledger import day_began
 from appliance.pipeline.providers import Chosen, ProfileUnusable, chosen, known, of_environment, opened
 from appliance.services import failures
-from appliance.store import db, language, pipelines, sealing
+from appliance.store import audit, db, language, pipelines, sealing
 from appliance.store.visibility import Viewer
 
 log = logs.get(__name__)
@@ -154,6 +154,9 @@ def change(by: UUID | None, active: str | None, wanted: Mapping[str, Mapping[str
             check(profile_named(known(settings(), session, [active]), active))
             language.choose(session, active, by)
         pipelines.wake(session, analyse.Analyse.name)
+        saved = sorted(name for name, fields in wanted.items() if fields is not None)
+        details = {"active": current, "saved": saved, "removed": sorted(set(wanted) - set(saved))}
+        audit.append(session, "llm_changed", user_id=by, details=details)
     log.info("llm_changed", by=str(by) if by else "operator", active=active, profiles=sorted(wanted))
     return state()
 

@@ -132,6 +132,9 @@ def test_the_profile_in_use_cannot_be_removed(admin: httpx.Client, server: Scrip
     put(admin, active="second", profiles={"second": local(server)}).raise_for_status()
     assert refused(put(admin, profiles={"second": None})) == (409, "llm_profile_in_use")
     answer = put(admin, active="builtin", profiles={"second": None})
+    newest = admin.get("/api/admin/audit", params={"action": "llm_changed", "limit": 1}).json()["entries"][0]
+    assert newest["user_id"] == admin.get("/api/auth/me").json()["id"]
+    assert newest["details"] == {"active": "builtin", "saved": [], "removed": ["second"]}
     assert [p["name"] for p in answer.json()["profiles"]] == ["builtin", "local", "openai"]
 
 

@@ -25,6 +25,11 @@ from tests.llm.scripted import Scripted, serving, slowly, status, transcript_of,
 
 WORKERS = ("housekeeping", "analysis", "speech")
 ADDRESS = "/api/admin/llm"
+TOPICS = (
+    *("масло", "фильтр", "колодки", "диски", "стекло", "фара", "бампер", "капот", "дверь", "салон"),
+    *("руль", "коврик", "багажник", "кузов", "подвеска", "рычаг", "насос", "датчик", "ремень", "глушитель"),
+)
+"""One for each call, and nobody's name."""
 NAME, PHONE = "Иван Петрович Сидоров", "восемь девятьсот шестнадцать сто двадцать три сорок пять шестьдесят семь"
 
 
@@ -101,7 +106,7 @@ def heard(manager: str, word: str) -> str:
 def words_sent(server: Scripted) -> list[str]:
     """The word that each request was about."""
     lines = [transcript_of(body)[0][2] for body in server.requests]
-    return [next(part.strip() for part in line.split(",") if "тема" in part) for line in lines]
+    return [next(part.strip() for part in line.split(",") if part.strip() in TOPICS) for line in lines]
 
 
 def remove(http: httpx.Client, calls: list[str]) -> None:
@@ -121,10 +126,7 @@ def test_switching_while_twenty_calls_are_in_flight(
             "far": profile(far, "cloud", parallel=3, price_input=1.0, daily_cost_cap=5.0),
         }
         http.put(ADDRESS, json={"active": "near", "profiles": profiles}).raise_for_status()
-        calls = {
-            f"тема{'абвгдежзиклмнопрстуф'[n]}": heard(people["anna"], f"тема{'абвгдежзиклмнопрстуф'[n]}")
-            for n in range(20)
-        }
+        calls = {word: heard(people["anna"], word) for word in TOPICS}
         wait_until(lambda: len(near.requests) >= 2, 60, "calls in flight at the first profile")
         on = datetime.now(UTC)
         http.put(ADDRESS, json={"active": "far"}).raise_for_status()
@@ -134,6 +136,7 @@ def test_switching_while_twenty_calls_are_in_flight(
         done = {word: processed(http, call_id) for word, call_id in calls.items()}
         with db.unit_of_work() as session:
             rows = session.scalars(select(LlmRequest)).all()
+        trail = http.get("/api/admin/audit", params={"action": "llm_request_sent", "limit": 100}).json()["entries"]
         remove(http, list(calls.values()))
     by_near, by_far = words_sent(near), words_sent(far)
     assert sorted(by_near + by_far) == sorted(calls), "every call is sent once, to one of them"
@@ -144,6 +147,8 @@ def test_switching_while_twenty_calls_are_in_flight(
         assert call["aiAnalysis"]["processing_status"] == "completed"
     assert {str(row.call_id) for row in rows} == {calls[word] for word in by_far}
     assert len(rows) == len(by_far)
+    assert {entry["call_id"] for entry in trail} == {calls[word] for word in by_far}
+    assert all(entry["user_id"] == me and entry["details"]["masked"] >= 2 for entry in trail)
     for row in rows:
         assert on <= row.sent_at <= off, "nothing leaves before it was switched on or after it was switched off"
         assert (str(row.chosen_by_id), row.host, row.outcome, row.leaves) == (me, "127.0.0.1", "answered", True)
@@ -164,7 +169,7 @@ def test_at_the_days_cap_calls_wait_and_say_so(running: Running, people: dict[st
         dear = profile(far, "cloud", price_input=10.0, price_output=10.0)
         capped = {"far": {**dear, "daily_cost_cap": 0.001}}
         http.put(ADDRESS, json={"active": "far", "profiles": capped}).raise_for_status()
-        call_id = heard(people["anna"], "темая")
+        call_id = heard(people["anna"], "масло")
 
         def waits() -> Any:
             return http.get(f"/api/calls/{call_id}").json().get("processing_wait")
@@ -184,7 +189,7 @@ def test_the_builtin_analyst_stands_in_until_the_provider_is_back(
         http = own.client(people["admin"])
         profiles = {"near": profile(near, "local", timeout_s=0.5)}
         http.put(ADDRESS, json={"active": "near", "profiles": profiles}).raise_for_status()
-        call_id = heard(people["anna"], "темаю")
+        call_id = heard(people["anna"], "масло")
         assert processed(http, call_id)["aiAnalysis"]["provider"] == "builtin"
         near.otherwise = well()
         http.put(ADDRESS, json={"profiles": {"near": profile(near, "local")}}).raise_for_status()
