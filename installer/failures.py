@@ -21,3 +21,15 @@ class PostgresMissing(ApplianceError):
     code = "postgres_missing"
     ru = "Сервер PostgreSQL не установлен. Выполните: installer/packages.sh"
     en = "PostgreSQL's server is not installed. Run: installer/packages.sh"
+
+
+class BackupUnsound(ApplianceError):
+    code = "backup_unsound"
+    ru = "Резервная копия повреждена или неполна: {what}. Возьмите другую копию"
+    en = "The backup is damaged or not whole: {what}. Take another one"
+
+
+class NotEmpty(ApplianceError):
+    code = "folder_not_empty"
+    ru = "В папке {folder} уже есть данные. Остановите систему, переместите папку и повторите"
+    en = "There is data in {folder} already. Stop the appliance, move the folder away and try again"

@@ -129,17 +129,23 @@ def _database_answers(site: Site) -> None:
         psycopg.connect(site.facts()["DATABASE_URL"], connect_timeout=3).close()
 
 
-def _store_answers(site: Site) -> None:
+def store_of(site: Site, timeout_s: float = 120) -> tuple[Minio, str]:
+    """A client of the installation's object store, and the bucket of its recordings."""
     facts = site.facts()
-    url, bucket = urlsplit(facts["S3_ENDPOINT"]), facts.get("S3_BUCKET", "call-recordings")
+    url = urlsplit(facts["S3_ENDPOINT"])
     client = Minio(
         url.netloc,
         access_key=facts["S3_ACCESS_KEY"],
         secret_key=facts["S3_SECRET_KEY"],
         secure=url.scheme == "https",
         region=facts.get("S3_REGION", "us-east-1"),
-        http_client=urllib3.PoolManager(timeout=3, retries=False),
+        http_client=urllib3.PoolManager(timeout=timeout_s, retries=False),
     )
+    return client, facts.get("S3_BUCKET", "call-recordings")
+
+
+def _store_answers(site: Site) -> None:
+    client, bucket = store_of(site, timeout_s=3)
     if not client.bucket_exists(bucket):
         client.make_bucket(bucket)
     # Only a question about an object reaches the server that keeps them.

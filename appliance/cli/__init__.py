@@ -13,6 +13,7 @@ import typer
 from appliance import logs
 from appliance.cli import (
     audit,
+    backup,
     bundle,
     evaluate,
     llm,
@@ -31,6 +32,7 @@ from appliance.errors import ApplianceError, EngineError
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_show_locals=False)
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
+app.add_typer(backup.app, name="backup")
 app.add_typer(weights.app, name="weights")
 app.add_typer(llm.app, name="llm")
 app.add_typer(evaluate.app, name="evaluate")
