@@ -9,7 +9,7 @@ from pathlib import Path
 from installer.setup import layout
 from installer.setup.step import Journal
 
-UNITS = ("call-analytics.service", "call-analytics.target")
+UNITS = ("call-analytics.service", "call-analytics.target", "call-analytics-backup.timer")
 
 WRAPPER = f"""#!/bin/sh
 # Every command of the appliance, as its own user and with its own settings.
@@ -44,7 +44,7 @@ class Tree:
         if self.by_systemd:
             self.journal.run("systemctl", "daemon-reload")
             self.journal.run("systemctl", "enable", *UNITS)
-            self.journal.run("systemctl", "start", UNITS[0])
+            self.journal.run("systemctl", "start", UNITS[0], UNITS[2])
         else:
             self.command("up", PORT=facts()["PORT"])
 
