@@ -63,7 +63,7 @@ def decode(path: Path, target: Path, on_progress: Callable[[float], None], longe
 
 
 def _done(path: Path, job: Job, on_progress: Callable[[float], None] = lambda _: None) -> Any:
-    for _ in range(2):  # a child that was shot by somebody else is no fault of the file
+    for _ in range(3):  # a child that was shot by somebody else is no fault of the file
         began = time.monotonic()
         with path.open("rb") as file, _server.ask(job, file.fileno()) as answers:
             answers.settimeout(WALL_S[job.name] + 15)

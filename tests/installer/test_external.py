@@ -57,7 +57,7 @@ def test_an_external_database_serves_and_its_own_is_not_started(site: Site, tmp_
     own.env_file.write_text(f"DATABASE_URL={url}\n", encoding="utf-8")
     stack.up(tmp_path, _free_port(), lambda _: None, infrastructure_only=True)
     try:
-        stack._migrate(own)
+        stack.migrate(own)
         names = {state["name"] for state in stack.status(tmp_path)}
         assert "swift-proxy" in names
         assert "postgres" not in names

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 
-from appliance.models import AiAnalysis, Call, Event, ObjectDeletion, Pipeline, StageOutput
+from appliance.models import AiAnalysis, Call, Event, LlmChoice, ObjectDeletion, Pipeline, StageOutput
 from appliance.store import db, objects
 from installer.site import Site
 from tests.conftest import SAMPLES, Running, _free_port, processed, upload, wait_until
@@ -225,6 +225,8 @@ def _error_of(call_id: str) -> str | None:
 
 def test_a_language_model_that_is_away_costs_no_call(apart: Running, people: dict[str, str]) -> None:
     """The call waits, with no attempt to lose, and goes on in the same process when the model answers."""
+    with db.unit_of_work() as session:
+        session.execute(delete(LlmChoice))
     port = _free_port()
     environment = {
         "LLM_PROVIDER": "local",
@@ -238,7 +240,7 @@ def test_a_language_model_that_is_away_costs_no_call(apart: Running, people: dic
         http = apart.client(people["admin"])
         apart.start("housekeeping", "speech")
         call_id = upload(http, SAMPLES / "ru-wrong-number.wav").json()["id"]
-        wait_until(lambda: _error_of(call_id) == "llm_unavailable", 60, "the outage to be noticed")
+        wait_until(lambda: _error_of(call_id) == "llm_unavailable", 180, "the outage to be noticed")
         with serving(port=port):
             assert processed(http, call_id)["aiAnalysis"]["provider"] == "local"
         assert_done_once(call_id)

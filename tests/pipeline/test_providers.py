@@ -147,6 +147,7 @@ def test_switching_while_twenty_calls_are_in_flight(
         assert call["aiAnalysis"]["processing_status"] == "completed"
     assert {str(row.call_id) for row in rows} == {calls[word] for word in by_far}
     assert len(rows) == len(by_far)
+    trail = [entry for entry in trail if entry["call_id"] in calls.values()]  # that of other tests stays for ever
     assert {entry["call_id"] for entry in trail} == {calls[word] for word in by_far}
     assert all(entry["user_id"] == me and entry["details"]["masked"] >= 2 for entry in trail)
     for row in rows:

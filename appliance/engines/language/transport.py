@@ -146,8 +146,7 @@ def check_place(profile: Profile) -> None:
 
 def socket_of(base_url: str) -> str | None:
     """The path of a unix socket (unix:/run/vllm.sock); None for other endpoints."""
-    parts = urlsplit(base_url)
-    return parts.path if parts.scheme == "unix" else None
+    return urlsplit(base_url).path if base_url.startswith("unix:") else None
 
 
 class CountedTransport(httpx2.BaseTransport):
