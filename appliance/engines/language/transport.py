@@ -134,6 +134,7 @@ def check_place(profile: Profile) -> None:
     if not profile.base_url or socket_of(profile.base_url):
         return
     try:
+        urlsplit(profile.base_url)  # refuses more than the other
         url = httpx2.URL(profile.base_url)
         addresses = addresses_of(url.host) if profile.residency == "local" else []
     except OSError:
