@@ -71,15 +71,16 @@ def make(site: Site, target: Path, report: Report, keep: int = 0) -> Path:
         shutil.rmtree(left)
     part.mkdir(mode=0o700)
     report("the database")
-    address = postgres.owner_address(site) if site.own_database else site.facts()["DATABASE_URL"]
+    address = postgres.owner_address(site)
     counts, keys = _dump(address, part / "database.dump")
     report(f"{len(keys)} recordings, as far as they are new")
     objects, gone = _copy_objects(site, keys, target / "objects")
     report("the secrets")
-    for name in SECRETS:
+    secrets = [name for name in SECRETS if (site.data_dir / name).exists()]  # an external database has no owner here
+    for name in secrets:
         shutil.copy2(site.data_dir / name, part / name)
         (part / name).chmod(0o600)
-    files = {name: _digest(part / name) for name in ("database.dump", *SECRETS)}
+    files = {name: _digest(part / name) for name in ("database.dump", *secrets)}
     manifest = Manifest(__version__, made_at.isoformat(), counts, files, objects, gone)
     (part / "manifest.json").write_text(
         json.dumps({name: getattr(manifest, name) for name in Manifest.__slots__}, indent=1), encoding="utf-8"
@@ -197,13 +198,13 @@ def restore(folder: Path, data_dir: Path, report: Report) -> Manifest:
 
 def _fill(folder: Path, site: Site, manifest: Manifest, report: Report) -> None:
     site.data_dir.mkdir(parents=True, exist_ok=True)
-    for name in SECRETS:
+    for name in manifest.files.keys() & set(SECRETS):
         shutil.copy2(folder / name, site.data_dir / name)
     port = int(site.facts().get("PORT", "8000"))
     demo = site.facts().get("DEMO") == "true"
     stack.up(site.data_dir, port, report, demo=demo, infrastructure_only=True)
     report("the database")
-    address = postgres.owner_address(site) if site.own_database else site.facts()["DATABASE_URL"]
+    address = postgres.owner_address(site)
     # The extension is the superuser's, and there already.
     listing = subprocess.run(
         [str(postgres.bin_dir() / "pg_restore"), "--list", str(folder / "database.dump")],

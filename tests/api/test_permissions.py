@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import delete, select
 
-from appliance.models import AiAnalysis, Call, LoginFailure, Pipeline, Segment, User
+from appliance.models import AiAnalysis, Call, LlmChoice, LoginFailure, Pipeline, Segment, User
 from appliance.services import links
 from appliance.store import db, objects
 from tests.conftest import PASSWORD, SAMPLES, Running
@@ -185,6 +185,7 @@ def given(clients: dict[str, httpx.Client], people: dict[str, str]) -> Iterator[
     yield Given(str(call_id), f"{call_id}.wav", str(user.id), f"export_{uuid4()}.csv", avatar)
     with db.unit_of_work() as session:
         session.execute(delete(LoginFailure))
+        session.execute(delete(LlmChoice))  # which would go before the settings of every later test
         session.execute(delete(Call).where(Call.id == call_id))
         session.execute(delete(User).where(User.id == user.id))
 
