@@ -19,13 +19,13 @@ ALLOWED_SHORT_S = 1.0
 
 def measure(folder: Path, here: Installation, *, full: bool) -> Iterator[Line]:
     http = here.client()
-    here.processed(http, _uploaded(http, long_recording(folder, 30)))  # the first call loads what is loaded late
+    here.processed(http, here.uploaded(http, long_recording(folder, 30)))  # the first call loads what is loaded late
     for seconds, calls in (LENGTHS_S | ({3600: 1} if full else {})).items():
         recording = long_recording(folder, seconds)
         pairs = []
         for _ in range(calls):
             began = time.perf_counter()
-            call_id = _uploaded(http, recording)
+            call_id = here.uploaded(http, recording)
             here.processed(http, call_id)
             whole_s = time.perf_counter() - began
             row = here.sql("SELECT sum(elapsed_ms) FROM stage_outputs WHERE call_id = %s", call_id)[0]
@@ -36,10 +36,3 @@ def measure(folder: Path, here: Installation, *, full: bool) -> Iterator[Line]:
         else:
             what = f"a call of {seconds // 60} min, upload to event"
             yield paired("pipeline", what, "its stages alone", "s", pairs, target=1 / ALLOWED)
-
-
-def _uploaded(http: object, recording: Path) -> str:
-    files = {"audio": (recording.name, recording.read_bytes())}
-    form = {"type": "incoming", "managerName": "Анна Смирнова"}
-    answer = http.post("/api/calls", data=form, files=files).raise_for_status()  # type: ignore[attr-defined]
-    return str(answer.json()["id"])

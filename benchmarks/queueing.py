@@ -8,6 +8,7 @@ from benchmarks.installation import Installation
 from benchmarks.recordings import SAMPLE
 from benchmarks.report import Line, limit, percentile
 
+RECORDING = SAMPLE.with_name("ru-wrong-number.wav")
 CALLS = 20
 MOST_MS = 150
 
@@ -16,10 +17,10 @@ def measure(here: Installation) -> Iterator[Line]:
     for worker in ("speech", "analysis"):
         here.resume(worker)
     http = here.client()
-    here.processed(http, _sent(http))
+    here.processed(http, here.uploaded(http, RECORDING))
     waited = []
     for _ in range(CALLS):
-        call_id = _sent(http)
+        call_id = here.uploaded(http, RECORDING)
         here.processed(http, call_id)
         row = here.sql(
             "SELECT extract(epoch FROM o.created_at - c.created_at) * 1000 - o.elapsed_ms FROM stage_outputs o "
@@ -28,12 +29,3 @@ def measure(here: Installation) -> Iterator[Line]:
         )[0]
         waited.append(max(float(row[0]), 0.1))
     yield limit("queue", "commit to the first stage, idle, p95", "ms", [percentile(waited, 0.95)], MOST_MS)
-
-
-def _sent(http: object) -> str:
-    form = {"type": "incoming", "managerName": "Анна Смирнова"}
-    files = {
-        "audio": (SAMPLE.with_name("ru-wrong-number.wav").name, SAMPLE.with_name("ru-wrong-number.wav").read_bytes())
-    }
-    answer = http.post("/api/calls", data=form, files=files).raise_for_status()  # type: ignore[attr-defined]
-    return str(answer.json()["id"])

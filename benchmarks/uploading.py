@@ -8,11 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
-from minio import Minio
-
 from benchmarks.installation import Installation
 from benchmarks.recordings import RATE
 from benchmarks.report import Line, compare, limit
+from installer import stack
 
 MEGABYTES = 95
 CLIENTS = (1, 8)
@@ -24,7 +23,7 @@ def measure(folder: Path, here: Installation) -> Iterator[Line]:
     recording = _recording(folder)
     for worker in ("speech", "analysis"):  # what is uploaded is not to be worked on meanwhile
         here.pause(worker)
-    http, store = here.client(), _store(here)
+    http, (store, bucket) = here.client(), stack.store_of(here.site)
 
     def ours() -> None:
         with recording.open("rb") as file:
@@ -32,7 +31,7 @@ def measure(folder: Path, here: Installation) -> Iterator[Line]:
             http.post("/api/calls", data=form, files={"audio": (recording.name, file)}).raise_for_status()
 
     def theirs() -> None:
-        store.fput_object("call-recordings", f"bench/{uuid4()}.wav", str(recording), part_size=128 * 1024 * 1024)
+        store.fput_object(bucket, f"bench/{uuid4()}.wav", str(recording), part_size=128 * 1024 * 1024)
 
     for clients in CLIENTS:
         name = f"{MEGABYTES} MB by {clients} client{'s' if clients > 1 else ''}"
@@ -61,13 +60,6 @@ def _recording(folder: Path) -> Path:
         for _ in range(frames * 4 // len(SILENCE)):
             sound.writeframes(SILENCE)
     return target
-
-
-def _store(here: Installation) -> Minio:
-    facts = here.site.facts()
-    address = facts["S3_ENDPOINT"].removeprefix("http://")
-    keys = {"access_key": facts["S3_ACCESS_KEY"], "secret_key": facts["S3_SECRET_KEY"]}
-    return Minio(address, secure=False, region="us-east-1", **keys)
 
 
 def _memory_mb(here: Installation, upload: Callable[[], None]) -> float:

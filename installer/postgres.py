@@ -89,8 +89,8 @@ def admin_address(site: Site, database: str = DATABASE) -> str:
 
 
 def owner_address(site: Site) -> str:
-    """The address of the role that owns the tables: for migrations."""
-    return address(site, OWNER, site.owner_password())
+    """The address of the role that owns the tables: for migrations and backups. An external database has but one."""
+    return address(site, OWNER, site.owner_password()) if site.own_database else site.facts()["DATABASE_URL"]
 
 
 def create_database(site: Site) -> None:

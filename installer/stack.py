@@ -159,7 +159,7 @@ def _store_answers(site: Site) -> None:
 def migrate(site: Site) -> None:
     """Bring the database to this release. Raises StepFailed."""
     command = [str(Path(sys.prefix) / "bin" / "appliance"), "migrate"]
-    owner = {"DATABASE_OWNER_URL": postgres.owner_address(site)} if site.own_database else {}
+    owner = {"DATABASE_OWNER_URL": postgres.owner_address(site)}
     environment = {**os.environ, "APPLIANCE_ENV_FILE": str(site.env_file), **owner}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

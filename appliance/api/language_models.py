@@ -13,7 +13,7 @@ from appliance.api.deps import Language, ViewerDep
 from appliance.api.schemas import Failure
 from appliance.api.shapes import Moment, Shape
 from appliance.engines.language.profiles import DataResidency, Masking, Residency
-from appliance.services import language_models
+from appliance.services import language_models, rights
 
 router = APIRouter(prefix="/api/admin/llm", tags=["administration"])
 
@@ -158,7 +158,7 @@ class TrialOut(Shape):
 @router.get("")
 def show(viewer: ViewerDep, language: Language) -> ProviderOut:
     """Who analyses and who could; keys are never shown."""
-    language_models.admin_only(viewer)
+    rights.admin_only(viewer)
     return ProviderOut.of(language_models.state(), language)
 
 
@@ -166,10 +166,10 @@ def show(viewer: ViewerDep, language: Language) -> ProviderOut:
 def change(viewer: ViewerDep, language: Language, body: ProviderIn) -> ProviderOut:
     """Choose who analyses, add, change and remove profiles. Every worker goes by it from its next call on."""
     wanted = {name: profile.fields_given() if profile else None for name, profile in body.profiles.items()}
-    return ProviderOut.of(language_models.change(language_models.admin_only(viewer), body.active, wanted), language)
+    return ProviderOut.of(language_models.change(rights.admin_only(viewer), body.active, wanted), language)
 
 
 @router.post("/test")
 def test(viewer: ViewerDep, body: TrialIn) -> TrialOut:
     """Send an invented call to a profile, and see what it takes and whether the answer is valid."""
-    return TrialOut.of(language_models.try_out(language_models.admin_only(viewer), body.profile))
+    return TrialOut.of(language_models.try_out(rights.admin_only(viewer), body.profile))

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 
 from appliance.models import AuditEntry, User
-from appliance.services import failures
+from appliance.services import rights
 from appliance.store import audit, db
 from appliance.store.visibility import Viewer
 
@@ -24,8 +24,7 @@ class Named:
 
 def page(viewer: Viewer, wanted: audit.Wanted, limit: int, offset: int) -> tuple[list[Named], int]:
     """One page of entries, newest first, and how many there are. Raises NotAllowed."""
-    if viewer.role != "admin":
-        raise failures.NotAllowed
+    rights.admin_only(viewer)
     return read(wanted, limit, offset)
 
 

@@ -23,9 +23,7 @@ from appliance.pipeline import analyse
 from appliance.pipeline.equipment import Equipment
 from appliance.pipeline.ledger import day_began
 from appliance.pipeline.providers import Chosen, ProfileUnusable, chosen, known, of_environment, opened
-from appliance.services import failures
 from appliance.store import audit, db, language, pipelines, sealing
-from appliance.store.visibility import Viewer
 
 log = logs.get(__name__)
 
@@ -85,13 +83,6 @@ class Tried:
     cost: float = 0.0
     requests: int = 0
     error: EngineError | None = None
-
-
-def admin_only(viewer: Viewer) -> UUID:
-    """The viewer's id. Raises NotAllowed."""
-    if viewer.role != "admin":
-        raise failures.NotAllowed
-    return viewer.id
 
 
 def state() -> State:

@@ -21,7 +21,7 @@ from appliance.errors import ApplianceError
 from appliance.models import Pipeline
 from appliance.pipeline import plan
 from appliance.pipeline.stage import Queue
-from appliance.services import failures
+from appliance.services import rights
 from appliance.store import db, objects, pipelines
 from appliance.store.visibility import Viewer
 
@@ -135,8 +135,7 @@ def condition() -> Condition:
 
 def condition_for(viewer: Viewer) -> Condition:
     """For an admin. Raises NotAllowed."""
-    if viewer.role != "admin":
-        raise failures.NotAllowed
+    rights.admin_only(viewer)
     return condition()
 
 

@@ -13,7 +13,7 @@ from appliance import logs
 from appliance.errors import ApplianceError
 from appliance.models import Call, Export, User
 from appliance.models.users import Role
-from appliance.services import failures, passwords, sessions
+from appliance.services import passwords, rights, sessions
 from appliance.store import audit, db, deletions, users
 from appliance.store.visibility import Viewer
 
@@ -95,7 +95,7 @@ def create(name: str, email: str, password: str, role: Role, by: UUID | None = N
 
 def create_for(viewer: Viewer, name: str, email: str, password: str, role: Role) -> User:
     """The same, asked for by an admin. Raises NotAllowed, and as create."""
-    _admin_only(viewer)
+    rights.admin_only(viewer)
     user_id = create(name, email, password, role, viewer.id)
     log.info("user_created", user_id=str(user_id), role=role, by=str(viewer.id))
     return find(user_id)
@@ -103,14 +103,14 @@ def create_for(viewer: Viewer, name: str, email: str, password: str, role: Role)
 
 def page(viewer: Viewer, search: str, role: Role | None, limit: int, offset: int) -> tuple[Sequence[User], int]:
     """One page of users by name, and how many there are. Raises NotAllowed."""
-    _admin_only(viewer)
+    rights.admin_only(viewer)
     with db.unit_of_work() as session:
         return users.page(session, search, role, limit, offset)
 
 
 def get(viewer: Viewer, user_id: UUID) -> User:
     """One user. Raises NotAllowed, UserNotFound."""
-    _admin_only(viewer)
+    rights.admin_only(viewer)
     with db.unit_of_work() as session:
         return _known(session, user_id)
 
@@ -120,7 +120,7 @@ def change(viewer: Viewer, user_id: UUID, wanted: Change) -> User:
 
     Raises NotAllowed, UserNotFound, EmailTaken, LastAdmin, LoginIncomplete, PasswordTooShort, PasswordTooCommon.
     """
-    _admin_only(viewer)
+    rights.admin_only(viewer)
     if wanted.password is not None:
         passwords.check(wanted.password)
     with db.unit_of_work() as session:
@@ -166,7 +166,7 @@ def _apply(user: User, wanted: Change) -> None:
 
 def remove(viewer: Viewer, user_id: UUID) -> None:
     """Remove a user who has no calls. Raises NotAllowed, UserNotFound, UserHasCalls, LastAdmin."""
-    _admin_only(viewer)
+    rights.admin_only(viewer)
     with db.unit_of_work() as session:
         _one_at_a_time(session)
         user = _known(session, user_id)
@@ -194,17 +194,6 @@ def exists(email: str) -> bool:
     """Whether somebody has this e-mail."""
     with db.unit_of_work() as session:
         return users.by_email(session, email) is not None
-
-
-def any_admin() -> bool:
-    """Whether there is an active admin."""
-    with db.unit_of_work() as session:
-        return users.count_admins(session) > 0
-
-
-def _admin_only(viewer: Viewer) -> None:
-    if viewer.role != "admin":
-        raise failures.NotAllowed
 
 
 def _known(session: Session, user_id: UUID) -> User:
