@@ -30,6 +30,8 @@ from appliance.cli import (
 from appliance.errors import ApplianceError, EngineError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_show_locals=False)
+for group in (users.app, audit.app, llm.app):
+    group.callback()(operate.find_settings)
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
 app.add_typer(backup.app, name="backup")

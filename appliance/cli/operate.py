@@ -75,6 +75,14 @@ def adopt(data_dir: Path) -> Site:
     return site
 
 
+def find_settings(data_dir: DataDir = Path("var")) -> None:
+    """Take the settings from APPLIANCE_ENV_FILE, else from the installation in this folder, else as they are."""
+    from installer.site import Site
+
+    if not os.environ.get("APPLIANCE_ENV_FILE") and Site(data_dir.resolve()).env_file.exists():
+        adopt(data_dir)
+
+
 def ours(texts: tuple[str, str]) -> str:
     return texts[0] if show.language() == "ru" else texts[1]
 
@@ -128,6 +136,8 @@ def _gather(site: Site) -> dict[str, Any]:
 
 
 def _drawn(site: Site) -> Group:
+    from installer.setup.layout import DATA
+
     table = Table(
         *(("процесс", "состояние", "pid", "") if show.language() == "ru" else ("process", "state", "pid", ""))
     )
@@ -140,7 +150,8 @@ def _drawn(site: Site) -> Group:
             process["since"].split("uptime ")[-1],
         )
     if not table.row_count:
-        table.add_row(ours(("ничего не запущено: make start", "nothing runs: make start")), "", "", "")
+        start = "systemctl start call-analytics.target" if site.data_dir == DATA else "make start"
+        table.add_row(ours((f"ничего не запущено: {start}", f"nothing runs: {start}")), "", "", "")
     facts = Table.grid(padding=(0, 2))
     for name, value in _told(_condition()):
         facts.add_row(Text(ours(LABELS[name]), style="bold"), value)
