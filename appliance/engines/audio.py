@@ -22,6 +22,9 @@ OPEN_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": "wav,mp3,mov,m
 MISSING_SHARE = 0.02
 """Less sound than the header declares by more than this share, and by half a second, counts as cut off."""
 
+UNKNOWN_SAMPLES = 0x3FFF0000
+"""A wav header of so many samples was written before their number was known: ones throughout, over four bytes each."""
+
 FORMATS = {"wav": ("wav", "audio/wav"), "mp3": ("mp3", "audio/mpeg"), "mov": ("m4a", "audio/mp4")}
 """First name of FFmpeg's container: extension and MIME type."""
 
@@ -67,8 +70,9 @@ def probe(path: Path) -> AudioFacts:
         stream = container.streams.audio[0]
         name = container.format.name.split(",")[0]
         declared_s = float(container.duration or 0) / av.time_base
-        ticks = sum(packet.duration or 0 for packet in container.demux(stream) if packet.size)
-        found_s = float(ticks * (stream.time_base or 0))
+        if name == "wav" and (stream.duration or 0) >= UNKNOWN_SAMPLES:
+            declared_s = 0.0
+        first_at, found_s = _packets(container, stream)
         facts = AudioFacts(
             extension=FORMATS[name][0],
             media_type=FORMATS[name][1],
@@ -79,9 +83,21 @@ def probe(path: Path) -> AudioFacts:
         )
     if not _first_sound(path) or facts.duration_ms == 0:
         raise UnreadableAudio("audio_empty", "the file has no sound in it")
+    if name == "mp3" and not _mp3_has_index(path, first_at):
+        declared_s = 0.0
     if declared_s - found_s > max(0.5, MISSING_SHARE * declared_s) or (name == "mp3" and _mp3_cut_off(path)):
         raise UnreadableAudio("audio_truncated", "the file ends before its sound does")
     return facts
+
+
+def _packets(container: Any, stream: Any) -> tuple[int, float]:
+    """Where the first packet of sound lies in the file, and how many seconds all of them last."""
+    first_at, ticks = 0, 0
+    for packet in container.demux(stream):
+        if packet.size:
+            first_at = first_at or packet.pos or 0
+            ticks += packet.duration or 0
+    return first_at, float(ticks * (stream.time_base or 0))
 
 
 def _first_sound(path: Path) -> bool:
@@ -108,6 +124,17 @@ def _mp3_frame_bytes(header: int) -> int:
         return 0
     kbits = MP3_BITRATES[3 if version == 3 else 2][bitrate]
     return (144 if version == 3 else 72) * kbits * 1000 // MP3_RATES[version][rate] + (header >> 9 & 1)
+
+
+def _mp3_has_index(path: Path, first_at: int) -> bool:
+    """Whether the frame before the first one with sound tells the length of the whole.
+
+    Without it FFmpeg guesses from the bit rate of the beginning: many times too long where silence comes first.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, first_at - 1500))
+        before = file.read(min(first_at, 1500))
+    return any(mark in before for mark in (b"Xing", b"Info", b"VBRI"))
 
 
 def _mp3_cut_off(path: Path) -> bool:
