@@ -15,6 +15,7 @@ from appliance.cli import (
     audit,
     backup,
     bundle,
+    erase,
     evaluate,
     llm,
     operate,
@@ -51,6 +52,7 @@ for command in (
     operate.status,
     operate.doctor,
     operate.support_bundle,
+    erase.erase,
     stack.demo,
     seed.seed_demo,
 ):

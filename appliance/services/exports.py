@@ -15,8 +15,8 @@ from sqlalchemy import select
 from appliance import logs
 from appliance.config import settings
 from appliance.models import Export
-from appliance.services import links, spreadsheets
-from appliance.store import audit, calls, db, deletions, objects
+from appliance.services import failures, links, spreadsheets
+from appliance.store import audit, calls, db, deletions, erasure, objects
 from appliance.store.call_filters import CallFilter
 from appliance.store.visibility import Viewer
 
@@ -48,6 +48,7 @@ def make(viewer: Viewer, form: spreadsheets.Format, wanted: CallFilter, language
     with tempfile.TemporaryDirectory(prefix="export-") as folder:
         file = Path(folder) / name
         with db.unit_of_work() as session:
+            erased = erasure.newest(session)
             rows = calls.exported(session, viewer, wanted, settings().site_timezone)
             count = spreadsheets.write(file, form, rows, language, zone)
         with db.unit_of_work() as session:
@@ -56,9 +57,16 @@ def make(viewer: Viewer, form: spreadsheets.Format, wanted: CallFilter, language
             objects.put(key, content, file.stat().st_size, spreadsheets.MEDIA_TYPES[form])
     expires_at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=settings().link_expires_in)
     with db.unit_of_work() as session:
-        session.add(Export(user_id=viewer.id, format=form, object_key=key, expires_at=expires_at))
-        audit.append(session, "export_made", user_id=viewer.id, details={"file": name, "calls": count})
-        deletions.withdraw(session, key)
+        erasure.lock_exports(session)
+        outdated = erasure.newest(session) != erased
+        if outdated:  # it may hold calls that were erased while it was written
+            deletions.mark(session, [key])
+        else:
+            session.add(Export(user_id=viewer.id, format=form, object_key=key, expires_at=expires_at))
+            audit.append(session, "export_made", user_id=viewer.id, details={"file": name, "calls": count})
+            deletions.withdraw(session, key)
+    if outdated:
+        raise failures.CallsErasedMeanwhile
     log.info("calls_exported", user_id=str(viewer.id), format=form, calls=count)
     return Made(links.sign("/" + key, expires_at), expires_at)
 

@@ -124,6 +124,13 @@ class CallBeingProcessed(ApplianceError):
     en = "The call is still being processed"
 
 
+class CallsErasedMeanwhile(ApplianceError):
+    code = "calls_erased_meanwhile"
+    status = 409
+    ru = "Пока готовился файл, звонки были стёрты: повторите экспорт"
+    en = "Calls were erased while the file was written: export again"
+
+
 class NoRecording(ApplianceError):
     code = "no_recording"
     status = 409

@@ -83,15 +83,20 @@ def visible_ids(session: Session, viewer: Viewer, ids: Sequence[UUID]) -> Sequen
     return session.scalars(select(Call.id).where(Call.id.in_(ids), visible_to(viewer))).all()
 
 
+def lock(session: Session, ids: Sequence[UUID]) -> None:
+    """Let no stage be recorded for these calls until the transaction ends."""
+    # A stage that is being recorded holds its pipeline row and then wants the call: take them in the same order.
+    session.execute(
+        select(Pipeline.call_id).where(Pipeline.call_id.in_(ids)).order_by(Pipeline.call_id).with_for_update()
+    )
+
+
 def remove(session: Session, ids: Sequence[UUID]) -> list[UUID]:
     """Delete calls with everything that belongs to them; their recordings are marked for deletion.
 
     Returns those that were there.
     """
-    # A stage that is being recorded holds its pipeline row and then wants the call: take them in the same order.
-    session.execute(
-        select(Pipeline.call_id).where(Pipeline.call_id.in_(ids)).order_by(Pipeline.call_id).with_for_update()
-    )
+    lock(session, ids)
     gone = session.execute(delete(Call).where(Call.id.in_(ids)).returning(Call.id, Call.audio_key)).all()
     deletions.mark(session, [row.audio_key for row in gone])
     return [row.id for row in gone]

@@ -1,0 +1,44 @@
+"""`appliance erase`: take every trace of a telephone number out of the appliance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from appliance.services.erasure import Report
+
+
+def erase(
+    phone: Annotated[
+        str, typer.Option(prompt=True, help="In any spelling; asked for where left out, so that no history keeps it")
+    ],
+    mentions: Annotated[bool, typer.Option("--mentions", help="Also erase calls of others that name it")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what there is")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
+) -> None:
+    """Erase every call with a number: recording, transcript, search, analyses, events, exports. It cannot be undone."""
+    from appliance.services import erasure
+
+    if dry_run or not yes:
+        _print(erasure.look(phone), "found")
+    if dry_run:
+        return
+    if not yes:
+        typer.confirm("Erase this for good?", abort=True)
+    report = erasure.erase(phone, mentions=mentions)
+    _print(report, "erased")
+    if report.objects_left:
+        typer.echo(f"The object store is away: {report.objects_left} files are deleted as soon as it is back.")
+    typer.echo("Backups that were made before still hold the number: remove them, or let them grow out of --keep.")
+
+
+def _print(report: Report, done: str) -> None:
+    for kind, number in report.counts.items():
+        typer.echo(f"{kind.replace('_', ' '):>18}: {number} {done}")
+    verdict = "erased with them" if report.mentions_erased else "kept; --mentions erases them too"
+    if report.mentions:
+        typer.echo(f"{len(report.mentions)} calls of other numbers name it ({verdict}):")
+        for call_id in report.mentions:
+            typer.echo(f"  {call_id}")
