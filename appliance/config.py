@@ -122,6 +122,15 @@ class Settings(BaseSettings):
     worker_deaths: int = Field(3, gt=0, description="Workers that may die in a stage before its call is failed.")
     housekeeping_interval_s: float = Field(5, gt=0, description="Pause between two rounds of housekeeping.")
     link_expires_in: int = Field(3600, gt=0, description="Life of signed recording links in seconds.")
+    watch_folder: str = Field(
+        "", description="Folder whose recordings become calls by themselves; empty: none. Its user must write there."
+    )
+    watch_stable_s: float = Field(
+        30, gt=0, description="How long a file in the watch folder must be unchanged before it is taken, in seconds."
+    )
+    watch_cdr_file: str = Field(
+        "", description="Asterisk's call detail records (Master.csv) for calls in the watch folder; empty: names only."
+    )
     metrics_allow: CommaSeparated = Field(
         ("127.0.0.0/8", "::1"), description="Networks that may read /metrics, separated by commas."
     )

@@ -13,6 +13,7 @@ from appliance.config import settings
 from appliance.errors import EngineError
 from appliance.pipeline import runner
 from appliance.pipeline.stage import Queue
+from appliance.services.arrivals import folder
 from appliance.tasks import housekeeping, pipeline, queue
 
 log = logs.get(__name__)
@@ -63,4 +64,7 @@ def keep_house() -> None:
     """Do the housekeeping until SIGINT or SIGTERM."""
     stop = _stop_on_signal()
     log.info("worker_started", queue="housekeeping", workers=1)
+    if settings().watch_folder:
+        # What it is in the midst of when the process ends is begun anew by the next one.
+        threading.Thread(target=folder.watch, args=(stop,), name="watch folder", daemon=True).start()
     housekeeping.keep_house(stop)

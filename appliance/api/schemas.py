@@ -54,10 +54,13 @@ class AccountOut(UserOut):
     """A user as admins see them."""
 
     is_active: bool = Field(description="Whether the user may log in")
+    extension: str | None = Field(
+        None, description="Internal number: calls that arrive by themselves are this user's by it"
+    )
 
     @classmethod
     def of(cls, user: User, base_url: str) -> AccountOut:
-        return cls(**cls.fields_of(user, base_url), is_active=user.is_active)
+        return cls(**cls.fields_of(user, base_url), is_active=user.is_active, extension=user.extension)
 
 
 class UserPage(Shape):
@@ -79,6 +82,7 @@ class UserIn(BaseModel):
     email: Email
     role: Role
     password: NewPassword
+    extension: Annotated[str, Field(pattern=r"^[0-9]{2,6}$", description="Internal telephone number")] | None = None
 
 
 class UserChangeIn(BaseModel):
@@ -91,6 +95,7 @@ class UserChangeIn(BaseModel):
     role: Role | None = None
     password: NewPassword | None = None
     is_active: bool | None = None
+    extension: Annotated[str, Field(pattern=r"^([0-9]{2,6})?$", description="Empty takes it away")] | None = None
 
 
 class LoginIn(BaseModel):

@@ -39,8 +39,9 @@ def browse(
 
 @router.post("/users", status_code=201, response_model_exclude_none=True)
 def create(viewer: ViewerDep, base_url: BaseUrl, body: UserIn) -> AccountOut:
-    """Create a user. A manager already named on calls gets the log-in and keeps those calls."""
-    return AccountOut.of(users.create_for(viewer, body.name, body.email, body.password, body.role), base_url)
+    """Create a user. A manager known from calls, by name or extension, gets the log-in and keeps those calls."""
+    made = users.create_for(viewer, body.name, body.email, body.password, body.role, body.extension)
+    return AccountOut.of(made, base_url)
 
 
 @router.get("/users/{user_id}", response_model_exclude_none=True)
@@ -52,7 +53,7 @@ def read(user_id: UUID, viewer: ViewerDep, base_url: BaseUrl) -> AccountOut:
 @router.patch("/users/{user_id}", response_model_exclude_none=True)
 def change(user_id: UUID, viewer: ViewerDep, base_url: BaseUrl, body: UserChangeIn) -> AccountOut:
     """Change a user. A new role or password and deactivation end the user's sessions at once."""
-    wanted = users.Change(body.name, body.email, body.role, body.password, body.is_active)
+    wanted = users.Change(body.name, body.email, body.role, body.password, body.is_active, body.extension)
     return AccountOut.of(users.change(viewer, user_id, wanted), base_url)
 
 

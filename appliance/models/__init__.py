@@ -1,6 +1,7 @@
 """Database entities: what Alembic reads. States are text with a CHECK; constraints are named; times are aware UTC."""
 
 from appliance.models.analyses import AiAnalysis, AnalysisVersion
+from appliance.models.arrivals import Arrival
 from appliance.models.audit import AuditEntry
 from appliance.models.base import Base
 from appliance.models.calls import Call
@@ -17,6 +18,7 @@ from appliance.models.users import User
 __all__ = [
     "AiAnalysis",
     "AnalysisVersion",
+    "Arrival",
     "AuditEntry",
     "Base",
     "Call",

@@ -19,6 +19,7 @@ class User(Identified, Timestamped, Base):
     __table_args__ = (
         CheckConstraint(one_of("role", "admin", "manager", "analyst"), name="role"),
         Index("uq_users_email", text("lower(email)"), unique=True),
+        Index("uq_users_extension", "extension", unique=True),
         Index("ix_users_name_lower", text("lower(name)")),
         Index("ix_users_name_trgm", "name", postgresql_using="gin", postgresql_ops={"name": "gin_trgm_ops"}),
     )
@@ -28,4 +29,5 @@ class User(Identified, Timestamped, Base):
     role: Mapped[Role] = mapped_column(Text)
     password_hash: Mapped[str | None]
     avatar: Mapped[str | None]
+    extension: Mapped[str | None] = mapped_column(comment="Internal telephone number")
     is_active: Mapped[bool] = mapped_column(server_default=text("true"), default=True)

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from appliance import logs, metrics
 from appliance.config import Settings, settings
 from appliance.engines import audio, sandbox
-from appliance.models import AiAnalysis, AnalysisVersion, Call, Pipeline, Segment
+from appliance.models import AiAnalysis, AnalysisVersion, Arrival, Call, Pipeline, Segment
 from appliance.models.calls import CallType
 from appliance.pipeline import plan
 from appliance.services import failures, phones
@@ -40,7 +40,10 @@ REFUSALS = {
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A recording that arrived: the open file and its path (read from any position), and what was said of it."""
+    """A recording that arrived: the open file and its path (read from any position), and what was said of it.
+
+    extension: whose call it is; `manager_name` where there is none. arrival: key of what arrived by itself.
+    """
 
     file: BinaryIO
     path: Path
@@ -50,19 +53,23 @@ class Upload:
     phone: str | None = None
     date: datetime | None = None
     idempotency_key: str | None = None
+    extension: str | None = None
+    arrival: str | None = None
 
 
-def receive(viewer: Viewer, upload: Upload) -> UUID:
+def receive(viewer: Viewer | None, upload: Upload) -> UUID:
     """Take a recording in: check it, store it, create its call, ring for the pipeline. Returns the call's id.
+
+    Nobody is the viewer of what arrived by itself; then `upload.arrival` keeps it from being taken in twice.
 
     Nothing is stored of a recording that is refused. An upload that dies on the way leaves no orphan: its key is
     marked for deletion before it is written, and the mark is withdrawn by the transaction that creates the call.
     Raises the failures of REFUSALS, UploadTooLarge, RecordingTooLong, InvalidPhone, NotAllowed.
     """
-    if viewer.role == "analyst":
+    if viewer is not None and viewer.role == "analyst":
         raise failures.NotAllowed
     phone = phones.parse(upload.phone) if upload.phone else None
-    if upload.idempotency_key and (known := _uploaded_before(viewer, upload.idempotency_key)):
+    if known := _received_before(viewer, upload):
         return known
     facts = examine(upload.file, upload.path, settings())
     call_id = uuid4()
@@ -75,7 +82,7 @@ def receive(viewer: Viewer, upload: Upload) -> UUID:
     try:
         _create(viewer, upload, call_id, key, facts, size, phone)
     except IntegrityError:
-        if not upload.idempotency_key or not (known := _uploaded_before(viewer, upload.idempotency_key)):
+        if not (known := _received_before(viewer, upload)):
             raise
         with db.unit_of_work() as session:
             deletions.mark(session, [key])
@@ -99,24 +106,43 @@ def examine(file: BinaryIO, path: Path, limits: Settings) -> audio.AudioFacts:
     return facts
 
 
-def _uploaded_before(viewer: Viewer, key: str) -> UUID | None:
+def _received_before(viewer: Viewer | None, upload: Upload) -> UUID | None:
     with db.unit_of_work() as session:
-        return session.scalar(select(Call.id).where(Call.uploaded_by_id == viewer.id, Call.idempotency_key == key))
+        if viewer is None:
+            return session.scalar(select(Arrival.call_id).where(Arrival.key == upload.arrival))
+        if not upload.idempotency_key:
+            return None
+        same = (Call.uploaded_by_id == viewer.id, Call.idempotency_key == upload.idempotency_key)
+        return session.scalar(select(Call.id).where(*same))
+
+
+def _whose(session: Session, viewer: Viewer | None, upload: Upload) -> UUID:
+    if viewer is not None and viewer.role == "manager":
+        return viewer.id
+    if upload.extension:
+        return users.manager_at(session, upload.extension).id
+    return users.manager_named(session, upload.manager_name).id
 
 
 def _create(
-    viewer: Viewer, upload: Upload, call_id: UUID, key: str, facts: audio.AudioFacts, size: int, phone: str | None
+    viewer: Viewer | None,
+    upload: Upload,
+    call_id: UUID,
+    key: str,
+    facts: audio.AudioFacts,
+    size: int,
+    phone: str | None,
 ) -> None:
     with db.unit_of_work() as session:
-        named = viewer.id if viewer.role == "manager" else users.manager_named(session, upload.manager_name).id
+        uploader = viewer.id if viewer is not None else None
         call = Call(
             id=call_id,
             type=upload.direction,
             status="in-progress",
             phone=phone,
             client_name=(upload.client_name or "").strip() or None,
-            manager_id=named,
-            uploaded_by_id=viewer.id,
+            manager_id=_whose(session, viewer, upload),
+            uploaded_by_id=uploader,
             idempotency_key=upload.idempotency_key,
             duration_ms=facts.duration_ms,
             date=upload.date or datetime.now(UTC),
@@ -131,8 +157,10 @@ def _create(
         session.add_all(
             [AiAnalysis(call_id=call_id), Pipeline(call_id=call_id, stage=plan.FIRST, rung_at=datetime.now(UTC))]
         )
+        if upload.arrival:
+            session.add(Arrival(key=upload.arrival, call_id=call_id))
         events.append(session, "call_created", call_id)
-        audit.append(session, "call_uploaded", user_id=viewer.id, call_id=call_id)
+        audit.append(session, "call_uploaded", user_id=uploader, call_id=call_id)
         deletions.withdraw(session, key)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
-from sqlalchemy import delete, or_, select, text
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from appliance import logs
@@ -25,6 +25,13 @@ class EmailTaken(ApplianceError):
     status = 409
     ru = "Пользователь с таким e-mail уже есть"
     en = "There is already a user with this e-mail"
+
+
+class ExtensionTaken(ApplianceError):
+    code = "extension_taken"
+    status = 409
+    ru = "Этот внутренний номер уже у другого пользователя"
+    en = "Another user has this extension"
 
 
 class UserNotFound(ApplianceError):
@@ -57,13 +64,14 @@ class LoginIncomplete(ApplianceError):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is to be different about a user; None leaves as it is."""
+    """What is to be different about a user; None leaves as it is, an empty extension takes it away."""
 
     name: str | None = None
     email: str | None = None
     role: Role | None = None
     password: str | None = None
     is_active: bool | None = None
+    extension: str | None = None
 
     @property
     def fields(self) -> list[str]:
@@ -71,32 +79,41 @@ class Change:
         return [name for name, value in asdict(self).items() if value is not None]
 
 
-def create(name: str, email: str, password: str, role: Role, by: UUID | None = None) -> UUID:
-    """A user who can log in. A manager known so far only by name from uploads gets the log-in, and keeps the calls.
+def create(
+    name: str, email: str, password: str, role: Role, by: UUID | None = None, extension: str | None = None
+) -> UUID:
+    """A user who can log in. A manager known so far by name or extension only gets the log-in, and keeps the calls.
 
     `by` is the admin who asked; nobody where it is the operator.
 
-    Raises EmailTaken, PasswordTooShort, PasswordTooCommon.
+    Raises EmailTaken, ExtensionTaken, PasswordTooShort, PasswordTooCommon.
     """
     passwords.check(password)
     with db.unit_of_work() as session:
-        _one_at_a_time(session)
+        users.change_alone(session)
         if users.by_email(session, email) is not None:
             raise EmailTaken
         user = users.without_login(session, name) if role == "manager" else None
+        holder = users.at_extension(session, extension) if extension else None
+        if user is None and holder is not None and holder.email is None and role == "manager":
+            user = holder
+        if holder is not None and holder is not user:
+            raise ExtensionTaken
         if user is None:
-            user = User(name=" ".join(name.split()), role=role)
+            user = User(role=role)
             session.add(user)
+        user.name = " ".join(name.split())
+        user.extension = extension or user.extension
         user.email, user.password_hash = email.strip(), passwords.HASHES.hash(password)
         session.flush()
         audit.append(session, "user_created", user_id=by, details={"user": str(user.id), "role": role})
         return user.id
 
 
-def create_for(viewer: Viewer, name: str, email: str, password: str, role: Role) -> User:
+def create_for(viewer: Viewer, name: str, email: str, password: str, role: Role, extension: str | None = None) -> User:
     """The same, asked for by an admin. Raises NotAllowed, and as create."""
     rights.admin_only(viewer)
-    user_id = create(name, email, password, role, viewer.id)
+    user_id = create(name, email, password, role, viewer.id, extension)
     log.info("user_created", user_id=str(user_id), role=role, by=str(viewer.id))
     return find(user_id)
 
@@ -118,13 +135,14 @@ def get(viewer: Viewer, user_id: UUID) -> User:
 def change(viewer: Viewer, user_id: UUID, wanted: Change) -> User:
     """Change a user. A new role or password and deactivation end the user's sessions.
 
-    Raises NotAllowed, UserNotFound, EmailTaken, LastAdmin, LoginIncomplete, PasswordTooShort, PasswordTooCommon.
+    Raises NotAllowed, UserNotFound, EmailTaken, ExtensionTaken, LastAdmin, LoginIncomplete, PasswordTooShort,
+    PasswordTooCommon.
     """
     rights.admin_only(viewer)
     if wanted.password is not None:
         passwords.check(wanted.password)
     with db.unit_of_work() as session:
-        _one_at_a_time(session)
+        users.change_alone(session)
         user = _known(session, user_id)
         if wanted.is_active is False or wanted.role not in {None, "admin"}:
             _keep_an_admin(session, user)
@@ -132,6 +150,10 @@ def change(viewer: Viewer, user_id: UUID, wanted: Change) -> User:
             other = users.by_email(session, wanted.email)
             if other is not None and other.id != user.id:
                 raise EmailTaken
+        if wanted.extension:
+            other = users.at_extension(session, wanted.extension)
+            if other is not None and other.id != user.id:
+                raise ExtensionTaken
         ends = wanted.password is not None or wanted.is_active is False or wanted.role not in {None, user.role}
         _apply(user, wanted)
         if ends:
@@ -156,6 +178,8 @@ def _apply(user: User, wanted: Change) -> None:
         user.email = wanted.email.strip()
     if wanted.role is not None:
         user.role = wanted.role
+    if wanted.extension is not None:
+        user.extension = wanted.extension or None
     if wanted.is_active is not None:
         user.is_active = wanted.is_active
     if wanted.password is not None:
@@ -168,7 +192,7 @@ def remove(viewer: Viewer, user_id: UUID) -> None:
     """Remove a user who has no calls. Raises NotAllowed, UserNotFound, UserHasCalls, LastAdmin."""
     rights.admin_only(viewer)
     with db.unit_of_work() as session:
-        _one_at_a_time(session)
+        users.change_alone(session)
         user = _known(session, user_id)
         _keep_an_admin(session, user)
         # Uploads that name a manager take a share of this row; waiting for them, the look below misses none.
@@ -201,11 +225,6 @@ def _known(session: Session, user_id: UUID) -> User:
     if user is None:
         raise UserNotFound
     return user
-
-
-def _one_at_a_time(session: Session) -> None:
-    """Two requests at once must not create the same e-mail twice, or remove the last two admins."""
-    session.execute(text("SELECT pg_advisory_xact_lock(hashtext('change users'))"))
 
 
 def _keep_an_admin(session: Session, user: User) -> None:

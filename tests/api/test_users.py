@@ -12,7 +12,7 @@ from PIL import Image
 from sqlalchemy import select
 
 from appliance.models import ObjectDeletion
-from appliance.store import db, objects
+from appliance.store import db, objects, users
 from tests.conftest import PASSWORD, SAMPLES, Running, upload, wait_until
 
 
@@ -193,3 +193,24 @@ def test_what_is_no_picture_is_refused(
     answer = admin.put(f"/api/users/{made['id']}/avatar", files={"image": ("x.png", content)})
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert "avatar" not in admin.get(f"/api/users/{made['id']}").json()
+
+
+def test_an_extension_is_one_users(admin: httpx.Client, made: dict[str, str]) -> None:
+    at = str(100000 + uuid4().int % 900000)
+    path = f"/api/users/{made['id']}"
+    assert admin.patch(path, json={"extension": at}).json()["extension"] == at
+    other = {"name": "Б", "email": f"{uuid4().hex}@test.example", "role": "analyst", "password": PASSWORD}
+    answer = admin.post("/api/users", json={**other, "extension": at})
+    assert (answer.status_code, answer.json()["code"]) == (409, "extension_taken")
+    assert admin.patch(path, json={"extension": "1x"}).status_code == 422
+    assert "extension" not in admin.patch(path, json={"extension": ""}).json()
+
+
+def test_who_is_known_by_extension_only_gets_the_log_in(admin: httpx.Client) -> None:
+    at = str(100000 + uuid4().int % 900000)
+    with db.unit_of_work() as session:
+        known = users.manager_at(session, at).id
+    body = {"name": f"Вера {at}", "email": f"{at}@test.example", "role": "manager", "password": PASSWORD}
+    created = admin.post("/api/users", json={**body, "extension": at}).json()
+    assert (created["id"], created["name"], created["extension"]) == (str(known), body["name"], at)
+    admin.delete(f"/api/users/{known}").raise_for_status()
