@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from appliance.cli import operate
+from appliance.cli.stack import DataDir
 
 if TYPE_CHECKING:
     from appliance.services.erasure import Report
@@ -17,10 +21,12 @@ def erase(
     mentions: Annotated[bool, typer.Option("--mentions", help="Also erase calls of others that name it")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what there is")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
+    data_dir: DataDir = Path("var"),
 ) -> None:
     """Erase every call with a number: recording, transcript, search, analyses, events, exports. It cannot be undone."""
     from appliance.services import erasure
 
+    operate.find_settings(data_dir)
     if dry_run or not yes:
         _print(erasure.look(phone), "found")
     if dry_run:
