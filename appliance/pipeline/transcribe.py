@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 from appliance import metrics
 from appliance.engines import audio
 from appliance.engines.speech import SAMPLE_RATE, Transcription
+from appliance.engines.speech.corrections import corrected
+from appliance.engines.speech.vocabulary import makes_and_models
 from appliance.errors import EngineError, StageError
 from appliance.models import Call
 from appliance.pipeline.decode import decoded_file
@@ -68,18 +70,17 @@ class Transcribe:
         except EngineError as error:
             # The operator can mend this: the call waits for it as long as attempts last.
             raise StageError(error.code, str(error), retryable=True) from None
-        count = shape["channels"]
+        count, vocabulary = shape["channels"], makes_and_models()
         heard, heard_samples, began = [], 0, time.monotonic()
         for n in range(count):
             samples = audio.samples_of(decoded, shape["of"], n if count == 2 else shape["channel"])
             heard_samples += len(samples)
-            heard.append(
-                engine.transcribe(
-                    samples,
-                    languages=context.equipment.settings.transcribe_languages,
-                    on_progress=lambda share, done=n: context.on_progress((done + share) / count),  # type: ignore[misc]
-                )
+            found = engine.transcribe(
+                samples,
+                languages=context.equipment.settings.transcribe_languages,
+                on_progress=lambda share, done=n: context.on_progress((done + share) / count),  # type: ignore[misc]
             )
+            heard.append(corrected(found, vocabulary))
         _count(heard, heard_samples / SAMPLE_RATE, time.monotonic() - began)
         return {
             "engine": engine.name,

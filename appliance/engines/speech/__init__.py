@@ -55,6 +55,16 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
+class Correction:
+    """A name that was put right: what had been heard, and what the transcript says. Times in milliseconds."""
+
+    start_ms: int
+    end_ms: int
+    heard: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Transcription:
     """What one channel says. `language` is an ISO 639-1 code with its probability 0-1."""
 
@@ -62,6 +72,7 @@ class Transcription:
     language_probability: float
     segments: tuple[SpokenSegment, ...]
     removals: tuple[Removal, ...] = ()
+    corrections: tuple[Correction, ...] = ()
 
 
 class SpeechEngine(Protocol):
