@@ -26,6 +26,7 @@ class Pipeline(Timestamped, Base):
         CheckConstraint(one_of("state", "waiting", "running", "completed", "failed"), name="state"),
         CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease_while_running"),
         Index("ix_pipelines_open", "state", "not_before", postgresql_where=text("state IN ('waiting', 'running')")),
+        Index("ix_pipelines_turn_at", "turn_at", postgresql_where=text("state = 'waiting'")),
     )
 
     call_id: Mapped[UUID] = mapped_column(ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True)
@@ -33,6 +34,7 @@ class Pipeline(Timestamped, Base):
     stage: Mapped[str] = mapped_column(comment="The stage to run next, or that runs, or that failed")
     run: Mapped[int] = mapped_column(server_default=text("1"), default=1, comment="Counts reprocessing")
     not_before: Mapped[datetime] = mapped_column(server_default=func.now())
+    turn_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="Of the due calls the lowest is next")
     rung_at: Mapped[datetime | None] = mapped_column(comment="When the queue was last told of this row")
     lease_owner: Mapped[str | None]
     lease_until: Mapped[datetime | None]

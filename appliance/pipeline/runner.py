@@ -59,26 +59,34 @@ class Failure:
     """Something is away that the call is not to blame for: it waits so long, at least, as often as it takes."""
 
 
-def run_next(call_id: UUID, queue: Queue, equipment: Equipment) -> Queue | None:
-    """Run the next stage of a call where it is due and belongs to `queue`; returns the queue of the stage after it."""
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A stage of a call was run, well or not."""
+
+    call_id: UUID
+    following: Queue | None = None
+    """The queue of the stage after it; None where it failed, was given back or was the last."""
+
+
+def run_next(queue: Queue, equipment: Equipment) -> Ran | None:
+    """Run a stage of `queue` for the call whose turn it is; None where none is due or the process stops."""
     lease_s = equipment.settings.lease_s
     owner = f"{WORKER}:{uuid4().hex[:8]}"
+    if stopping.is_set():
+        return None
     with db.unit_of_work() as session:
         mine = [stage.name for stage in plan.STAGES if stage.queue == queue]
-        claimed = pipelines.claim(session, call_id, mine, owner, lease_s)
+        claimed = pipelines.claim(session, mine, owner, lease_s)
         if claimed is None:
-            waiting = session.scalar(
-                select(Pipeline.stage).where(Pipeline.call_id == call_id, Pipeline.state == "waiting")
-            )
-            elsewhere = plan.stage_named(waiting).queue if waiting else queue
-            return elsewhere if elsewhere != queue else None
+            return None
+        call_id, name = claimed
         facts = session.execute(
             select(Call.type, Call.audio_key, User.name)
             .join(User, Call.manager_id == User.id)
             .where(Call.id == call_id)
         ).one()
         outputs = pipelines.outputs(session, call_id)
-    stage = plan.stage_named(claimed)
+    stage = plan.stage_named(name)
     with logs.bind(call_id=str(call_id), stage=stage.name):
         try:
             with _heartbeat(call_id, owner, lease_s) as check:
@@ -95,17 +103,17 @@ def run_next(call_id: UUID, queue: Queue, equipment: Equipment) -> Queue | None:
                 done = _run_and_record(stage, context, owner, check)
         except LeaseLost:
             log.warning("stage_lease_lost")
-            return None
+            return Ran(call_id)
         except Stopping:
             with db.unit_of_work() as session:
                 pipelines.give_back(session, call_id, owner)
             log.info("stage_given_back")
-            return None
+            return Ran(call_id)
         except Exception as error:  # noqa: BLE001 - whatever a stage raises is recorded with its call
             _record_failure(stage, call_id, owner, _failure_of(error), equipment)
-            return None
+            return Ran(call_id)
     following = plan.stage_after(stage.name)
-    return following.queue if done and following else None
+    return Ran(call_id, following.queue if done and following else None)
 
 
 def _run_and_record(stage: Stage, context: StageContext, owner: str, check: Callable[[], None]) -> bool:

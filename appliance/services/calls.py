@@ -154,9 +154,9 @@ def _create(
         )
         session.add(call)
         session.flush()
-        session.add_all(
-            [AiAnalysis(call_id=call_id), Pipeline(call_id=call_id, stage=plan.FIRST, rung_at=datetime.now(UTC))]
-        )
+        its_turn = pipelines.turn(facts.duration_ms / 1000)
+        row = Pipeline(call_id=call_id, stage=plan.FIRST, turn_at=its_turn, rung_at=datetime.now(UTC))
+        session.add_all([AiAnalysis(call_id=call_id), row])
         if upload.arrival:
             session.add(Arrival(key=upload.arrival, call_id=call_id))
         events.append(session, "call_created", call_id)

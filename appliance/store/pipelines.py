@@ -6,31 +6,50 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Float, Row, delete, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Float, Row, delete, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from appliance.models import AiAnalysis, Call, Pipeline, StageOutput
 from appliance.store import events
 
+BACKLOG_S = 4 * 3600
+"""What is processed anew or in bulk lets the calls of the next so many seconds go first."""
 
-def seconds(amount: float) -> Any:
+
+def seconds(amount: float | ColumnElement[Any]) -> Any:
     """An interval of PostgreSQL."""
     return func.make_interval(0, 0, 0, 0, 0, 0, amount)
 
 
-def claim(session: Session, call_id: UUID, stages: Sequence[str], owner: str, lease_s: float) -> str | None:
-    """Take the lease on a call whose next stage is one of `stages` and due; returns that stage, None where not due."""
-    return session.scalar(
-        update(Pipeline)
-        .where(
-            Pipeline.call_id == call_id,
-            Pipeline.state == "waiting",
-            Pipeline.stage.in_(stages),
-            Pipeline.not_before <= func.now(),
-        )
-        .values(state="running", lease_owner=owner, lease_until=func.now() + seconds(lease_s))
-        .returning(Pipeline.stage)
+def turn(duration_s: float | ColumnElement[Any], *, backlog: bool = False) -> Any:
+    """When it is the turn of a call that comes now: later the longer it is.
+
+    Comparing turns is comparing length minus time waited, whenever it is done: a short call goes first, and one that
+    has waited for as long as it is goes before every new one.
+    """
+    return func.now() + seconds(duration_s) + seconds(BACKLOG_S if backlog else 0)
+
+
+def claim(session: Session, stages: Sequence[str], owner: str, lease_s: float) -> tuple[UUID, str] | None:
+    """Take the lease on the due call whose turn it is among those whose next stage is one of `stages`.
+
+    Returns the call and its stage; None where nothing is due.
+    """
+    first = (
+        select(Pipeline.call_id)
+        .where(Pipeline.state == "waiting", Pipeline.stage.in_(stages), Pipeline.not_before <= func.now())
+        .order_by(Pipeline.turn_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
     )
+    claimed = session.execute(
+        update(Pipeline)
+        .where(Pipeline.call_id == first, Pipeline.state == "waiting")
+        .values(state="running", lease_owner=owner, lease_until=func.now() + seconds(lease_s))
+        .returning(Pipeline.call_id, Pipeline.stage)
+    ).one_or_none()
+    return (claimed.call_id, claimed.stage) if claimed else None
 
 
 def waiting_by_stage(session: Session) -> Sequence[Row[Any]]:
@@ -159,6 +178,7 @@ def fail(session: Session, call_id: UUID, code: str, message: str, *, owner: str
 
 def restart(session: Session, call_id: UUID, first_stage: str) -> bool:
     """Process a call anew from its recording; False while it is being processed."""
+    its_turn = select(turn(Call.duration_ms / 1000.0, backlog=True)).where(Call.id == call_id).scalar_subquery()
     restarted = session.scalar(
         update(Pipeline)
         .where(Pipeline.call_id == call_id, Pipeline.state.in_(("completed", "failed")))
@@ -166,6 +186,7 @@ def restart(session: Session, call_id: UUID, first_stage: str) -> bool:
             state="waiting",
             stage=first_stage,
             run=Pipeline.run + 1,
+            turn_at=its_turn,
             attempts=0,
             deaths=0,
             waits=0,
@@ -199,7 +220,7 @@ def redo_stood_in(session: Session, stage: str, following: str, limit: int = 500
     calls = session.scalars(
         update(Pipeline)
         .where(Pipeline.call_id.in_(marked), Pipeline.state == "completed")
-        .values(state="waiting", stage=stage, not_before=func.now(), rung_at=None)
+        .values(state="waiting", stage=stage, not_before=func.now(), turn_at=turn(0, backlog=True), rung_at=None)
         .returning(Pipeline.call_id)
     ).all()
     theirs = StageOutput.call_id.in_(calls)

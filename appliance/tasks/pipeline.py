@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from uuid import UUID
 
 from appliance.config import settings
 from appliance.pipeline import runner
@@ -18,13 +17,11 @@ def equipment() -> Equipment:
     return Equipment(settings())
 
 
-def advance(call_id: UUID, name: Queue) -> None:
-    """Run the stages of a call that belong to this queue, one after the other, then ring for the next queue.
+def advance(name: Queue) -> None:
+    """Run stages of this queue, of the call whose turn it is each time, until nothing is due; ring for the next queue.
 
-    May run twice for the same call or too late: the claim decides.
+    May run with nothing to do: a bell says that somebody waits, the rows say who is first.
     """
-    following: Queue | None = name
-    while following == name:
-        following = runner.run_next(call_id, name, equipment())
-    if following is not None:
-        queue.ring(call_id, following)
+    while (ran := runner.run_next(name, equipment())) is not None:
+        if ran.following is not None and ran.following != name:
+            queue.ring(ran.call_id, ran.following)

@@ -1,4 +1,4 @@
-"""The queue: a doorbell by Huey. It carries call ids; what is to be done with them stands in the pipeline rows."""
+"""The queue: a doorbell by Huey. Whom it rings for and what is to be done stands in the pipeline rows."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def bell(name: Queue) -> Any:
     """The one task of a queue: calling it with a call's id rings."""
     from appliance.tasks import pipeline
 
-    def advance(call_id: str) -> None:
-        pipeline.advance(UUID(call_id), name)
+    def advance(_call_id: str) -> None:
+        pipeline.advance(name)
 
     return queue(name).task(name="advance")(advance)
 
