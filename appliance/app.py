@@ -31,6 +31,7 @@ from appliance.api import (
     search,
     stream,
     users,
+    vocabulary,
 )
 from appliance.api.admission import Admission
 from appliance.api.limits import BodyLimit
@@ -133,7 +134,7 @@ def build() -> FastAPI:
     )
     for part in (
         *(auth, users, calls, search, dashboard, audit, recordings, downloads, health, monitoring),
-        *(language_models, stream),
+        *(language_models, vocabulary, stream),
     ):
         app.include_router(part.router)
     errors.install(app)

@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     transcribe_languages: CommaSeparated = Field(
         ("ru", "en", "kk"), description="Languages to choose from (ISO 639-1), separated by commas; empty: all."
     )
+    vocabulary_file: str = Field(
+        "", description="The site's own names, a YAML list; read for every call, besides what admins give."
+    )
     stereo_manager_channel: Literal["left", "right", "auto"] = Field(
         "auto", description="Which channel of a stereo recording is the manager's."
     )

@@ -231,6 +231,16 @@ class RemovalOut(Shape):
     text: str
 
 
+class CorrectionOut(Shape):
+    """A name that recognition nearly heard, and that was put right."""
+
+    start_ms: int = Field(ge=0)
+    end_ms: int = Field(ge=0)
+    channel: int = Field(ge=0, description="0 left or mono, 1 right")
+    heard: str = Field(description="What recognition wrote")
+    text: str = Field(description="What the transcript says")
+
+
 class CallOut(CallBrief):
     """A call with its transcript."""
 
@@ -243,6 +253,7 @@ class CallOut(CallBrief):
     speakers_swapped: bool = Field(False, description="A person has turned that decision round since")
     speaker_confidence: float | None = Field(None, ge=0, le=1)
     removals: list[RemovalOut] = Field(description="What was taken out of the transcript as invented; often empty")
+    corrections: list[CorrectionOut] = Field(description="Names that were put right; often empty")
     conversation: ConversationOut | None = Field(None, description="Missing where nothing was said")
     processing_stage: str | None = Field(None, description="Where the pipeline is, while it works on the call")
     processing_error: Failure | None = Field(None, description="Why processing failed")
@@ -253,6 +264,7 @@ class CallOut(CallBrief):
         fields = cls.fields_of(call, base_url, viewer_id)
         fields["speakers_swapped"] = call.speakers_swapped
         fields["removals"] = [RemovalOut(**removal) for removal in call.removals]
+        fields["corrections"] = [CorrectionOut(**correction) for correction in call.corrections]
         fields["transcript"] = [SegmentOut.of(segment) for segment in call.segments]
         if call.analysis is not None:
             fields["aiAnalysis"] = AnalysisOut.of(call.analysis)

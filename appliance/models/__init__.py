@@ -14,6 +14,7 @@ from appliance.models.segments import Segment
 from appliance.models.sessions import LoginFailure, RefreshToken, RevokedToken
 from appliance.models.tallies import CallTally, TallyZone, TopicTally
 from appliance.models.users import User
+from appliance.models.vocabulary import SiteVocabulary
 
 __all__ = [
     "AiAnalysis",
@@ -34,6 +35,7 @@ __all__ = [
     "RefreshToken",
     "RevokedToken",
     "Segment",
+    "SiteVocabulary",
     "StageOutput",
     "TallyZone",
     "TopicTally",

@@ -74,6 +74,9 @@ class Call(Identified, Timestamped, Base):
     removals: Mapped[list[Any]] = mapped_column(
         server_default=text("'[]'"), default=list, comment="Invented text: start_ms, end_ms, reason, text, channel"
     )
+    corrections: Mapped[list[Any]] = mapped_column(
+        server_default=text("'[]'"), default=list, comment="Names put right: start_ms, end_ms, heard, text, channel"
+    )
     speakers_swapped: Mapped[bool] = mapped_column(server_default=text("false"), default=False)
 
     sentiment: Mapped[Sentiment | None] = mapped_column(Text, comment=KEPT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
@@ -14,9 +14,11 @@ from appliance.engines.diarization import Diarizer
 from appliance.engines.language import Analyst
 from appliance.engines.language.profiles import is_masked
 from appliance.engines.language.transport import OpenGate, Sending
-from appliance.engines.speech import SpeechEngine
+from appliance.engines.speech import SpeechEngine, site_names
+from appliance.engines.speech.vocabulary import Name, Vocabulary, makes_and_models, of_names
 from appliance.pipeline.ledger import Ledger, Purpose
 from appliance.pipeline.providers import Chosen, Providers
+from appliance.store import db, vocabulary
 
 DEMO_WEIGHTS = Path(__file__).parent.parent.parent / "weights" / "demo"
 SPEAKER_WEIGHTS = Path(__file__).parent.parent.parent / "weights" / "speaker" / "dvector.onnx"
@@ -58,6 +60,22 @@ class Equipment:
             materialise(DEMO_WEIGHTS, home)
             path = home / "ct2"
         return open_engine(path, device=self.settings.speech_device, threads=self.settings.speech_threads)
+
+    def vocabulary(self) -> Vocabulary:
+        """The names to expect, as they are now: the site's first, then its people's, then makes and models.
+
+        Raises EngineError.
+        """
+        file = self.settings.vocabulary_file
+        given = site_names.read(Path(file)) if file else []
+        people: Sequence[str] = ()
+        if self._stored:
+            with db.unit_of_work() as session:
+                row = vocabulary.row(session)
+                given += [site_names.SiteName(**name) for name in (row.names if row else ())]
+                people = vocabulary.people(session)
+        own = of_names(site_names.as_names(given))
+        return own.joined(of_names(map(Name, people), alone=False)).joined(makes_and_models())
 
     @property
     def diarizer(self) -> Diarizer:

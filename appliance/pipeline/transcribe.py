@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -13,7 +14,6 @@ from appliance import metrics
 from appliance.engines import audio
 from appliance.engines.speech import SAMPLE_RATE, Transcription
 from appliance.engines.speech.corrections import corrected
-from appliance.engines.speech.vocabulary import makes_and_models
 from appliance.errors import EngineError, StageError
 from appliance.models import Call
 from appliance.pipeline.decode import decoded_file
@@ -47,6 +47,16 @@ def removed(heard: list[Transcription]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda removal: (removal["start_ms"], removal["channel"]))
 
 
+def put_right(heard: list[Transcription]) -> list[dict[str, Any]]:
+    """Names that were put right, in order of time; `channel` counts from 0, left before right."""
+    found = [
+        {**asdict(correction), "channel": channel}
+        for channel, transcription in enumerate(heard)
+        for correction in transcription.corrections
+    ]
+    return sorted(found, key=lambda correction: (correction["start_ms"], correction["channel"]))
+
+
 def _count(heard: list[Transcription], audio_s: float, elapsed_s: float) -> None:
     metrics.AUDIO_SECONDS.inc(audio_s)
     metrics.REAL_TIME_FACTOR.observe(elapsed_s / max(audio_s, 1e-3))
@@ -70,7 +80,7 @@ class Transcribe:
         except EngineError as error:
             # The operator can mend this: the call waits for it as long as attempts last.
             raise StageError(error.code, str(error), retryable=True) from None
-        count, vocabulary = shape["channels"], makes_and_models()
+        count, vocabulary = shape["channels"], context.equipment.vocabulary()
         heard, heard_samples, began = [], 0, time.monotonic()
         for n in range(count):
             samples = audio.samples_of(decoded, shape["of"], n if count == 2 else shape["channel"])
@@ -90,12 +100,14 @@ class Transcribe:
         }
 
     def record(self, session: Session, context: StageContext, output: dict[str, Any]) -> None:
+        heard = TRANSCRIPTIONS.validate_python(output["channels"])
         session.execute(
             update(Call)
             .where(Call.id == context.call_id)
             .values(
                 language=output["language"],
                 transcript_model=output["weights"],
-                removals=removed(TRANSCRIPTIONS.validate_python(output["channels"])),
+                removals=removed(heard),
+                corrections=put_right(heard),
             )
         )

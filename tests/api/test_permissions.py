@@ -138,6 +138,8 @@ TABLE: dict[str, Row] = {
     "GET /api/admin/llm": Row(nothing, ADMIN),
     "PUT /api/admin/llm": Row(body(active="builtin"), ADMIN),
     "POST /api/admin/llm/test": Row(body(profile="builtin"), ADMIN),
+    "GET /api/admin/vocabulary": Row(nothing, ADMIN),
+    "PUT /api/admin/vocabulary": Row(body(names=[]), ADMIN),
     "GET /api/health": Row(nothing, ALL),
     "GET /api/ready": Row(nothing, ALL),
     "GET /api/admin/status": Row(nothing, ADMIN),

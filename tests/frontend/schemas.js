@@ -65,6 +65,9 @@ const ADDITIVE = {
     removals: z.array(
       z.object({ start_ms: z.number(), end_ms: z.number(), channel: z.number(), reason: z.string(), text: z.string() }),
     ),
+    corrections: z.array(
+      z.strictObject({ start_ms: count, end_ms: count, channel: count, heard: z.string(), text: z.string() }),
+    ),
     conversation: z
       .strictObject({
         talk_ms: bySide,
