@@ -11,7 +11,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from appliance import metrics
-from appliance.engines import audio
+from appliance.engines import audio, cross_talk
 from appliance.engines.speech import SAMPLE_RATE, Transcription
 from appliance.engines.speech.corrections import corrected
 from appliance.errors import EngineError, StageError
@@ -82,9 +82,12 @@ class Transcribe:
             raise StageError(error.code, str(error), retryable=True) from None
         count, vocabulary = shape["channels"], context.equipment.vocabulary()
         heard, heard_samples, began = [], 0, time.monotonic()
+        echoes = cross_talk.echoes(decoded) if count == 2 else ()
         for n in range(count):
             samples = audio.samples_of(decoded, shape["of"], n if count == 2 else shape["channel"])
             heard_samples += len(samples)
+            if echoes:
+                samples = cross_talk.silence(samples, echoes[n])
             found = engine.transcribe(
                 samples,
                 languages=context.equipment.settings.transcribe_languages,
