@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openapi_spec_validator
@@ -97,6 +98,32 @@ def test_the_documents_link_to_what_is_there() -> None:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def cases_of(file: Path) -> set[str]:
+    """Names of a file's tests, as pytest writes them behind the file's."""
+    names = set()
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef):
+            names |= {f"{node.name}::{part.name}" for part in node.body if isinstance(part, ast.FunctionDef)}
+        elif isinstance(node, ast.FunctionDef):
+            names.add(node.name)
+    return names
+
+
+def test_every_test_that_the_security_table_names_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::([\w:]+)`", document("asvs.md"))
+    assert len(named) > 100
+    assert not [f"{file}::{name}" for file, name in named if name not in cases_of(ROOT / file)]
+
+
+def test_the_security_table_holds_each_requirement_once() -> None:
+    """ASVS 5.0 has 253 requirements of levels 1 and 2."""
+    rows = re.findall(r"^\| ([\d., ]+) \| (.+?) \| (.*?) \| (.*?) ?\|$", document("asvs.md"), re.MULTILINE)
+    numbers = [number for ids, *_ in rows for number in ids.split(", ")]
+    assert len(numbers) == len(set(numbers)) == 253
+    assert {state for _, state, *_ in rows} == {"met", "part", "not met", "n/a"}
+    assert not [ids for ids, state, why, _ in rows if state != "met" and not why]
 
 
 def test_the_product_speaks_of_itself_alone() -> None:
