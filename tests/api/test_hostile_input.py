@@ -8,12 +8,40 @@ from uuid import uuid4
 import httpx
 import jwt
 import pytest
+from sqlalchemy import select
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from appliance.config import settings
+from appliance.models import Call
 from appliance.services import links
-from tests.conftest import PASSWORD, Running
+from appliance.store import db
+from tests.conftest import PASSWORD, SAMPLES, Running, upload
+
+NAMES = [
+    "../../../../tmp/injected.wav",
+    'a"; filename="injected.wav',
+    "a\r\nX-Injected: yes\r\n\r\n.wav",
+    "injected\x00.wav",
+    "=injected().wav",
+]
+
+
+def test_the_name_of_a_file_is_used_for_nothing(running: Running, people: dict[str, str]) -> None:
+    http = running.client(people["admin"])
+    sound = (SAMPLES / "ru-wrong-number.wav").read_bytes()
+    for name in NAMES:
+        answer = upload(http, (name, sound))
+        assert answer.is_success, name
+        assert "x-injected" not in answer.headers
+        call_id = answer.json()["id"]
+        with db.unit_of_work() as session:
+            key = session.scalar(select(Call.audio_key).where(Call.id == call_id))
+        call = http.get(f"/api/calls/{call_id}")
+        http.delete(f"/api/calls/{call_id}").raise_for_status()
+        assert key
+        assert "injected" not in key + call.text
+        assert ".." not in key
 
 
 @pytest.mark.parametrize("folder", ["/api/recordings/", "/downloads/"])
