@@ -18,8 +18,13 @@ ADDRESS = "/api/admin/vocabulary"
 
 @pytest.fixture
 def admin(running: Running, people: dict[str, str]) -> Iterator[httpx.Client]:
-    """An admin; whatever is given is gone afterwards."""
+    """An admin; whatever other tests or this one gave is gone."""
+    _forget()
     yield running.client(people["admin"])
+    _forget()
+
+
+def _forget() -> None:
     with db.unit_of_work() as session:
         session.execute(delete(SiteVocabulary))
 
