@@ -25,7 +25,7 @@ from appliance.api.schemas import (
     UploadOut,
 )
 from appliance.models.calls import CallType
-from appliance.services import calls, exports, failures
+from appliance.services import calls, exports, failures, holds
 
 router = APIRouter(prefix="/api/calls", tags=["calls"])
 
@@ -91,7 +91,7 @@ def export(viewer: ViewerDep, base_url: BaseUrl, language: Language, body: Expor
 
 @router.post("/batch-delete")
 def batch_delete(viewer: ViewerDep, language: Language, body: BatchDeleteIn) -> BatchDeleteOut:
-    """Delete several calls; those that do not exist or belong to others are not counted."""
+    """Delete several calls; those that do not exist or belong to others are not counted. 409 where one is held."""
     count = calls.delete_calls(viewer, body.ids)
     return BatchDeleteOut(deleted_count=count, message=DELETED_MANY[language])
 
@@ -134,6 +134,18 @@ def reprocess(call_id: UUID, viewer: ViewerDep, language: Language) -> UploadOut
     """Send the call through the pipeline again, with the weights and the analysis that are set now."""
     calls.reprocess(viewer, call_id)
     return UploadOut(id=call_id, message=RESTARTED[language])
+
+
+@router.put("/{call_id}/hold", response_model_exclude_none=True)
+def hold(call_id: UUID, viewer: ViewerDep, base_url: BaseUrl) -> CallOut:
+    """Put a call under legal hold: it cannot be deleted, erased or processed anew, and does not expire. For admins."""
+    return CallOut.of(holds.hold(viewer, call_id), base_url, viewer.id)
+
+
+@router.delete("/{call_id}/hold", response_model_exclude_none=True)
+def release(call_id: UUID, viewer: ViewerDep, base_url: BaseUrl) -> CallOut:
+    """Release a call from legal hold. For admins."""
+    return CallOut.of(holds.release(viewer, call_id), base_url, viewer.id)
 
 
 @router.delete("/{call_id}")

@@ -255,6 +255,7 @@ class CallOut(CallBrief):
     removals: list[RemovalOut] = Field(description="What was taken out of the transcript as invented; often empty")
     corrections: list[CorrectionOut] = Field(description="Names that were put right; often empty")
     conversation: ConversationOut | None = Field(None, description="Missing where nothing was said")
+    held_since: Moment | None = Field(None, description="Under legal hold: it cannot be deleted")
     processing_stage: str | None = Field(None, description="Where the pipeline is, while it works on the call")
     processing_error: Failure | None = Field(None, description="Why processing failed")
     processing_wait: Failure | None = Field(None, description="Why the stage waits, such as a provider that is down")
@@ -273,6 +274,7 @@ class CallOut(CallBrief):
             ("transcript_model", call.transcript_model),
             ("speaker_rule", call.roles_rule),
             ("speaker_confidence", call.roles_confidence),
+            ("held_since", call.held_since),
         ):
             if value is not None:
                 fields[name] = value

@@ -11,6 +11,9 @@ from appliance.cli import operate
 from appliance.cli.stack import DataDir
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
     from appliance.services.erasure import Report
 
 
@@ -23,7 +26,10 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
     data_dir: DataDir = Path("var"),
 ) -> None:
-    """Erase every call with a number: recording, transcript, search, analyses, events, exports. It cannot be undone."""
+    """Erase every call with a number: recording, transcript, search, analyses, events, exports. It cannot be undone.
+
+    Fails where calls are left because they are under legal hold.
+    """
     from appliance.services import erasure
 
     operate.find_settings(data_dir)
@@ -38,13 +44,20 @@ def erase(
     if report.objects_left:
         typer.echo(f"The object store is away: {report.objects_left} files are deleted as soon as it is back.")
     typer.echo("Backups that were made before still hold the number: remove them, or let them grow out of --keep.")
+    if report.held:
+        raise typer.Exit(1)
 
 
 def _print(report: Report, done: str) -> None:
     for kind, number in report.counts.items():
         typer.echo(f"{kind.replace('_', ' '):>18}: {number} {done}")
     verdict = "erased with them" if report.mentions_erased else "kept; --mentions erases them too"
-    if report.mentions:
-        typer.echo(f"{len(report.mentions)} calls of other numbers name it ({verdict}):")
-        for call_id in report.mentions:
-            typer.echo(f"  {call_id}")
+    _list(report.mentions, f"calls of other numbers name it ({verdict})")
+    _list(report.held, "calls are under legal hold and stay, until an admin releases them")
+
+
+def _list(ids: Sequence[UUID], what: str) -> None:
+    if ids:
+        typer.echo(f"{len(ids)} {what}:")
+    for call_id in ids:
+        typer.echo(f"  {call_id}")

@@ -60,6 +60,9 @@ class Call(Identified, Timestamped, Base):
     idempotency_key: Mapped[str | None]
     duration_ms: Mapped[int] = mapped_column(server_default=text("0"))
     date: Mapped[datetime]
+    held_since: Mapped[datetime | None] = mapped_column(
+        comment="Under legal hold: nothing deletes the call until an admin releases it"
+    )
 
     audio_key: Mapped[str | None]
     audio_type: Mapped[str | None] = mapped_column(comment="MIME type that the recording is served with")

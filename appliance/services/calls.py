@@ -230,17 +230,24 @@ def _changeable(viewer: Viewer) -> None:
 
 
 def delete_calls(viewer: Viewer, ids: Sequence[UUID]) -> int:
-    """Delete those of the calls that the viewer may see, with their recordings; returns how many there were."""
+    """Delete those of the calls that the viewer may see, with their recordings; returns how many there were.
+
+    Raises CallHeld, and deletes none, where one of them is under legal hold.
+    """
     _changeable(viewer)
     with db.unit_of_work() as session:
-        gone = calls.remove(session, calls.visible_ids(session, viewer, ids))
+        seen = calls.visible_ids(session, viewer, ids)
+        calls.lock(session, seen)
+        if held := calls.held(session, seen):
+            raise failures.CallHeld(calls=len(held))
+        gone = calls.remove(session, seen)
         for call_id in gone:
             audit.append(session, "call_deleted", user_id=viewer.id, call_id=call_id)
     return len(gone)
 
 
 def delete_call(viewer: Viewer, call_id: UUID) -> None:
-    """Delete one call. Raises CallNotFound."""
+    """Delete one call. Raises CallNotFound, CallHeld."""
     if not delete_calls(viewer, [call_id]):
         raise failures.CallNotFound
 
@@ -303,13 +310,15 @@ def swap_speakers(viewer: Viewer, call_id: UUID) -> Call:
 def reprocess(viewer: Viewer, call_id: UUID) -> None:
     """Send a call through the pipeline again, from its recording.
 
-    Raises CallNotFound, NoRecording, CallBeingProcessed.
+    Raises CallNotFound, CallHeld, NoRecording, CallBeingProcessed.
     """
     _changeable(viewer)
     with db.unit_of_work() as session:
         call = session.scalar(select(Call).where(Call.id == call_id, visible_to(viewer)))
         if call is None:
             raise failures.CallNotFound
+        if call.held_since is not None:  # its transcript would be replaced
+            raise failures.CallHeld(calls=1)
         if call.audio_key is None:
             raise failures.NoRecording
         if not pipelines.restart(session, call_id, plan.FIRST):

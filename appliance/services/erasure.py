@@ -22,11 +22,13 @@ class Report:
     """What was found, and, where it was no trial, is gone. Ids and counts; never the number.
 
     counts: rows and files by kind. mentions: calls of other numbers that name this one.
+    held: calls with the number, or naming it, that stay because they are under legal hold.
     objects_left: files that the object store could not delete now; housekeeping does, as soon as it is back.
     """
 
     counts: dict[str, int]
     mentions: Sequence[UUID]
+    held: Sequence[UUID]
     mentions_erased: bool = False
     objects_left: int = 0
 
@@ -36,32 +38,37 @@ def look(phone: str) -> Report:
     number = phones.parse(phone)
     with db.unit_of_work() as session:
         ids = erasure.of_number(session, number)
-        return Report(_counted(session, ids)[0], erasure.mentioning(session, number))
+        named = erasure.mentioning(session, number)
+        held = calls.held(session, [*ids, *named])
+        return Report(_counted(session, [i for i in ids if i not in held])[0], named, held)
 
 
 def erase(phone: str, *, mentions: bool = False, by: UUID | None = None) -> Report:
     """Erase the calls with a number in any spelling, and what was made of them; with `mentions` also the calls of
-    other numbers that name it. All or nothing in the database; the files follow. `by`: None for the operator.
+    other numbers that name it. Calls under legal hold stay. All or nothing in the database; the files follow.
+    `by`: None for the operator.
 
     Raises InvalidPhone.
     """
     number = phones.parse(phone)
     with db.unit_of_work() as session:
         named = erasure.mentioning(session, number)
-        ids = [*erasure.of_number(session, number), *(named if mentions else ())]
-        calls.lock(session, ids)
+        wanted = [*erasure.of_number(session, number), *(named if mentions else ())]
+        calls.lock(session, wanted)
+        held = calls.held(session, wanted)
+        ids = [call_id for call_id in wanted if call_id not in held]
         erasure.lock_exports(session)
         counts, keys = _counted(session, ids)
         erasure.remove_exports(session, keys)
         erasure.unlink_requests(session, ids)
         deletions.mark(session, keys)
         calls.remove(session, ids)
-        audit.append(session, erasure.ACTION, user_id=by, details={**counts, "mentions": len(named)})
+        audit.append(session, erasure.ACTION, user_id=by, details={**counts, "mentions": len(named), "held": len(held)})
     left = _delete(keys)
     for call_id in ids:
         shutil.rmtree(settings().data_dir / "scratch" / str(call_id), ignore_errors=True)
     log.info("number_erased", **counts, objects_left=left)
-    return Report(counts, named, mentions, left)
+    return Report(counts, named, held, mentions, left)
 
 
 def _counted(session: Session, ids: Sequence[UUID]) -> tuple[dict[str, int], list[str]]:

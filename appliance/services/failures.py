@@ -124,6 +124,13 @@ class CallBeingProcessed(ApplianceError):
     en = "The call is still being processed"
 
 
+class CallHeld(ApplianceError):
+    code = "call_held"
+    status = 409
+    ru = "Под запретом удаления звонков: {calls}. Снять запрет может администратор"
+    en = "Calls under legal hold: {calls}. An admin can release them"
+
+
 class CallsErasedMeanwhile(ApplianceError):
     code = "calls_erased_meanwhile"
     status = 409

@@ -91,12 +91,20 @@ def lock(session: Session, ids: Sequence[UUID]) -> None:
     )
 
 
+def held(session: Session, ids: Sequence[UUID]) -> Sequence[UUID]:
+    """Those of the calls that are under legal hold; nobody holds or releases one until the transaction ends."""
+    query = select(Call.id, Call.held_since).where(Call.id.in_(ids)).order_by(Call.id).with_for_update()
+    return [row.id for row in session.execute(query) if row.held_since is not None]
+
+
 def remove(session: Session, ids: Sequence[UUID]) -> list[UUID]:
     """Delete calls with everything that belongs to them; their recordings are marked for deletion.
 
-    Returns those that were there.
+    Returns those that were there and not under legal hold.
     """
     lock(session, ids)
-    gone = session.execute(delete(Call).where(Call.id.in_(ids)).returning(Call.id, Call.audio_key)).all()
+    gone = session.execute(
+        delete(Call).where(Call.id.in_(ids), Call.held_since.is_(None)).returning(Call.id, Call.audio_key)
+    ).all()
     deletions.mark(session, [row.audio_key for row in gone])
     return [row.id for row in gone]

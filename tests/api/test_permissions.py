@@ -113,6 +113,8 @@ TABLE: dict[str, Row] = {
     "DELETE /api/calls/{call_id}": Row(nothing, CHANGE_OWN),
     "GET /api/calls/{call_id}/ai-analysis": Row(nothing, OWN, holds_id),
     "GET /api/calls/{call_id}/ai-analysis/versions": Row(nothing, OWN),
+    "PUT /api/calls/{call_id}/hold": Row(nothing, ADMIN, holds_id),
+    "DELETE /api/calls/{call_id}/hold": Row(nothing, ADMIN, holds_id),
     "POST /api/calls/{call_id}/swap-speakers": Row(nothing, CHANGE_OWN, holds_id),
     "POST /api/calls/{call_id}/reprocess": Row(nothing, (202, 202, 404, 403, 401), holds_id),
     "GET /api/search": Row(lambda _: {"params": {"q": WORD, "limit": 100}}, LOGGED_IN, holds_id),

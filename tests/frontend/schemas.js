@@ -80,6 +80,7 @@ const ADDITIVE = {
         first_manager_word_ms: count.optional(),
       })
       .optional(),
+    held_since: z.string().optional(),
     processing_stage: z.string().optional(),
     processing_error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
   },

@@ -19,7 +19,8 @@ from appliance.config import settings
 from appliance.models import AiAnalysis, AnalysisVersion, AuditEntry, Call, Export, LlmRequest, Pipeline, Segment, User
 from appliance.models.base import Base
 from appliance.models.pipelines import StageOutput
-from appliance.services import erasure, exports, failures
+from appliance.services import calls as services
+from appliance.services import erasure, exports, failures, holds
 from appliance.store import audit, calls, db, events, objects
 from appliance.store import erasure as traces
 from appliance.store.call_filters import CallFilter
@@ -225,3 +226,32 @@ def test_an_export_older_than_the_calls_stays(owner: Viewer) -> None:
     assert erasure.erase(number).counts["exports"] == 0
     with db.unit_of_work() as session:
         assert session.execute(delete(Export).where(Export.object_key == kept).returning(Export.id)).all()
+
+
+def test_a_held_call_survives_every_deletion_until_it_is_released(owner: Viewer) -> None:
+    number = random_number()
+    held, free = (add_call(owner.id, number, []) for _ in range(2))
+    admin = Viewer(uuid4(), "admin", "admin", uuid4())
+    with pytest.raises(failures.NotAllowed):
+        holds.hold(owner, held)
+    since = holds.hold(admin, held).held_since
+    assert since is not None
+    assert holds.hold(admin, held).held_since == since
+    with pytest.raises(failures.CallHeld):
+        services.delete_calls(owner, [free, held])
+    with pytest.raises(failures.CallHeld):
+        services.reprocess(admin, held)
+    assert there(free)
+
+    done = CliRunner().invoke(app, ["erase", "--phone", number, "--yes"])
+    assert done.exit_code == 1, done.output
+    assert "calls: 1 erased" in done.output
+    assert f"1 calls are under legal hold and stay, until an admin releases them:\n  {held}" in done.output
+    assert (there(held), there(free)) == (True, False)
+    assert list(objects.stream(f"recordings/{held}.wav", 0, 0)) == [b"sound"]
+
+    assert holds.release(admin, held).held_since is None
+    services.delete_call(owner, held)
+    with db.unit_of_work() as session:
+        actions = select(AuditEntry.action).where(AuditEntry.call_id == held).order_by(AuditEntry.id)
+        assert session.scalars(actions).all() == ["call_held", "call_released", "call_deleted"]
