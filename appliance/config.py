@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from appliance.errors import ApplianceError
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+DaysByType = Annotated[dict[Literal["incoming", "outgoing"], Annotated[int, Field(gt=0, le=36_500)]], NoDecode]
 
 
 class SettingsInvalid(ApplianceError):
@@ -120,6 +121,12 @@ class Settings(BaseSettings):
     )
     queue_limit: int = Field(5000, gt=0, description="Calls that may wait to be processed; more are refused.")
     site_timezone: str = Field("Europe/Moscow", description="Time zone of days in filters, statistics and exports.")
+    retention_days: DaysByType = Field(
+        {}, description="Days that calls are kept; `365,outgoing=90` for a type of its own. Empty: for ever."
+    )
+    retention_recording_days: DaysByType = Field(
+        {}, description="The same for recordings alone: transcripts and analyses stay."
+    )
     lease_s: float = Field(30, gt=0, description="How long a stage may be silent before another worker takes its call.")
     stage_attempts: int = Field(5, gt=0, description="How often a stage is tried before its call is failed.")
     worker_deaths: int = Field(3, gt=0, description="Workers that may die in a stage before its call is failed.")
@@ -144,6 +151,19 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("retention_days", "retention_recording_days", mode="before")
+    @classmethod
+    def _by_type(cls, value: object) -> object:
+        """`365,outgoing=90`: a number for all types, and numbers of their own."""
+        if not isinstance(value, str):
+            return value
+        parts = [part.strip().rpartition("=") for part in value.split(",") if part.strip()]
+        every = [days for name, equals, days in parts if not equals]
+        own = {name.strip(): days for name, equals, days in parts if equals}
+        if len(every) > 1 or len(every) + len(own) != len(parts):
+            raise ValueError("one number of days for all calls and one for a type, such as 365,outgoing=90")
+        return (dict.fromkeys(("incoming", "outgoing"), every[0]) if every else {}) | own
 
     @field_validator("metrics_allow")
     @classmethod

@@ -18,7 +18,7 @@ from appliance.pipeline.analyse import Analyse
 from appliance.pipeline.publish import Publish
 from appliance.pipeline.stage import Queue
 from appliance.store import db, deletions, objects, pipelines, tallies
-from appliance.tasks import queue
+from appliance.tasks import queue, retention
 
 log = logs.get(__name__)
 
@@ -30,11 +30,13 @@ SCRATCH_KEPT_S = 24 * 3600.0
 
 def keep_house(stop: threading.Event) -> None:
     """Do a round now and then until `stop` is set. One process in the whole installation works, the others wait."""
-    zone = ""
+    zone, look_at = "", 0.0
     while not stop.is_set():
         try:
             zone = zone or keep_zone()
             round_once()
+            if time.monotonic() >= look_at and not retention.expire():
+                look_at = time.monotonic() + retention.PAUSE_S
         except Exception as error:  # noqa: BLE001 - the database or the store may be away for a while
             log.warning("housekeeping_failed", error=type(error).__name__)
         stop.wait(settings().housekeeping_interval_s)
