@@ -25,6 +25,7 @@ from appliance.api import (
     downloads,
     errors,
     health,
+    ingest,
     language_models,
     monitoring,
     recordings,
@@ -134,7 +135,7 @@ def build() -> FastAPI:
     )
     for part in (
         *(auth, users, calls, search, dashboard, audit, recordings, downloads, health, monitoring),
-        *(language_models, vocabulary, stream),
+        *(language_models, vocabulary, stream, ingest),
     ):
         app.include_router(part.router)
     errors.install(app)

@@ -141,6 +141,9 @@ class Settings(BaseSettings):
     watch_cdr_file: str = Field(
         "", description="Asterisk's call detail records (Master.csv) for calls in the watch folder; empty: names only."
     )
+    ingest_secret: SecretStr = Field(
+        SecretStr(""), description="Key that senders of POST /api/ingest/generic sign with; empty: nothing is taken."
+    )
     metrics_allow: CommaSeparated = Field(
         ("127.0.0.0/8", "::1"), description="Networks that may read /metrics, separated by commas."
     )

@@ -92,6 +92,7 @@ TABLE: dict[str, Row] = {
     "GET /api/auth/me": Row(nothing, LOGGED_IN),
     "POST /api/auth/password": Row(body(current_password="wrong", new_password=PASSWORD), (401,) * 5),
     "POST /api/auth/logout": Row(nothing, LOGGED_IN),
+    "POST /api/ingest/generic": Row(body(id="1"), (401,) * 5),
     "GET /api/users": Row(nothing, ADMIN),
     "POST /api/users": Row(new_user, (201, 403, 403, 403, 401)),
     "GET /api/users/{user_id}": Row(nothing, ADMIN),

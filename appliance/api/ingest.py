@@ -1,0 +1,48 @@
+"""/api/ingest: what other systems tell of calls."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from appliance.api.shapes import Shape
+from appliance.models.calls import CallType
+from appliance.services.arrivals import missed, signature
+
+router = APIRouter(prefix="/api/ingest", tags=["calls"])
+
+
+class EventIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(min_length=1, max_length=200, pattern=r"^[!-~]+$", description="The sender's id of the call")
+    status: Literal["missed"] = Field(description="Calls that took place come with their recording: POST /api/calls")
+    direction: CallType
+    date: AwareDatetime = Field(description="When it rang")
+    phoneNumber: str | None = Field(None, max_length=40, description="The client's; absent where it is hidden")  # noqa: N815
+    extension: Annotated[str, Field(pattern=r"^[0-9]{2,6}$", description="Whose telephone rang")] | None = None
+
+
+class EventOut(Shape):
+    call_id: UUID
+
+
+async def signed(
+    request: Request,
+    x_timestamp: Annotated[str, Header(max_length=20, description="Seconds since 1970, at most 300 away")] = "",
+    x_signature: Annotated[
+        str, Header(max_length=64, description="HMAC-SHA256 of `X-Timestamp.body` with INGEST_SECRET, hexadecimal")
+    ] = "",
+) -> None:
+    """Raises SignatureInvalid."""
+    signature.check(x_timestamp, x_signature, await request.body())
+
+
+@router.post("/generic", dependencies=[Depends(signed)])
+def receive(body: EventIn) -> EventOut:
+    """Tell of a missed call. The same `id` again is the same call; the headers sign the request."""
+    told = missed.Missed(f"generic:{body.id}", body.direction, body.phoneNumber, body.extension, body.date)
+    return EventOut(call_id=missed.receive(told))
