@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from appliance.api.shapes import Shape
 from appliance.models.calls import CallType
 from appliance.services.arrivals import missed, signature
+from appliance.services.phones import EXTENSION
 
 router = APIRouter(prefix="/api/ingest", tags=["calls"])
 
@@ -23,7 +24,7 @@ class EventIn(BaseModel):
     direction: CallType
     date: AwareDatetime = Field(description="When it rang")
     phoneNumber: str | None = Field(None, max_length=40, description="The client's; absent where it is hidden")  # noqa: N815
-    extension: Annotated[str, Field(pattern=r"^[0-9]{2,6}$", description="Whose telephone rang")] | None = None
+    extension: Annotated[str, Field(pattern=f"^{EXTENSION}$", description="Whose telephone rang")] | None = None
 
 
 class EventOut(Shape):

@@ -19,6 +19,7 @@ from appliance.models.analyses import OutcomeKind
 from appliance.models.calls import CallStatus, CallType
 from appliance.models.users import Role
 from appliance.services import links, phones
+from appliance.services.phones import EXTENSION
 from appliance.store.call_filters import CallFilter, Sort
 
 WHOSE_WEIGHTS = "demo weights: understand the sample calls only"
@@ -82,7 +83,7 @@ class UserIn(BaseModel):
     email: Email
     role: Role
     password: NewPassword
-    extension: Annotated[str, Field(pattern=r"^[0-9]{2,6}$", description="Internal telephone number")] | None = None
+    extension: Annotated[str, Field(pattern=f"^{EXTENSION}$", description="Internal telephone number")] | None = None
 
 
 class UserChangeIn(BaseModel):
@@ -95,7 +96,7 @@ class UserChangeIn(BaseModel):
     role: Role | None = None
     password: NewPassword | None = None
     is_active: bool | None = None
-    extension: Annotated[str, Field(pattern=r"^([0-9]{2,6})?$", description="Empty takes it away")] | None = None
+    extension: Annotated[str, Field(pattern=f"^({EXTENSION})?$", description="Empty takes it away")] | None = None
 
 
 class LoginIn(BaseModel):

@@ -46,7 +46,7 @@ def run(settings: Any, file: Path, direction: Any, manager: str, tell: Any) -> d
     from appliance.pipeline.diarize import SPEAKER_SEGMENTS, Diarize
     from appliance.pipeline.equipment import Equipment
     from appliance.pipeline.offline import processed
-    from appliance.pipeline.transcribe import TRANSCRIPTIONS, Transcribe, put_right, removed
+    from appliance.pipeline.transcribe import TRANSCRIPTIONS, Transcribe, noted
     from appliance.services.calls import examine
 
     with file.open("rb") as opened:
@@ -66,8 +66,7 @@ def run(settings: Any, file: Path, direction: Any, manager: str, tell: Any) -> d
         "transcript_model": heard["weights"],
         "speaker_rule": outputs["assign roles"]["rule"],
         "speaker_confidence": outputs["assign roles"]["confidence"],
-        "removals": removed(TRANSCRIPTIONS.validate_python(heard["channels"])),
-        "corrections": put_right(TRANSCRIPTIONS.validate_python(heard["channels"])),
+        **noted(TRANSCRIPTIONS.validate_python(heard["channels"])),
         "transcript": [
             {
                 "start_ms": segment.start_ms,

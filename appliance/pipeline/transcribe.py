@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from appliance import metrics
 from appliance.engines import audio, cross_talk
-from appliance.engines.speech import SAMPLE_RATE, Transcription
+from appliance.engines.speech import SAMPLE_RATE, Correction, Removal, Transcription
 from appliance.engines.speech.corrections import corrected
 from appliance.errors import EngineError, StageError
 from appliance.models import Call
@@ -31,30 +32,20 @@ def main_language(transcriptions: list[Transcription]) -> str:
     return max(words, key=lambda language: words[language], default="und")
 
 
-def removed(heard: list[Transcription]) -> list[dict[str, Any]]:
-    """What was taken out as invented, in order of time; `channel` counts from 0, left before right."""
-    found = [
-        {
-            "start_ms": removal.start_ms,
-            "end_ms": removal.end_ms,
-            "channel": channel,
-            "reason": removal.reason,
-            "text": removal.text,
-        }
-        for channel, transcription in enumerate(heard)
-        for removal in transcription.removals
-    ]
-    return sorted(found, key=lambda removal: (removal["start_ms"], removal["channel"]))
+def noted(heard: list[Transcription]) -> dict[str, list[dict[str, Any]]]:
+    """What was taken out as invented (`removals`) and names that were put right (`corrections`), each in order of time.
+
+    `channel` counts from 0, left before right.
+    """
+    return {
+        "removals": _in_order([transcription.removals for transcription in heard]),
+        "corrections": _in_order([transcription.corrections for transcription in heard]),
+    }
 
 
-def put_right(heard: list[Transcription]) -> list[dict[str, Any]]:
-    """Names that were put right, in order of time; `channel` counts from 0, left before right."""
-    found = [
-        {**asdict(correction), "channel": channel}
-        for channel, transcription in enumerate(heard)
-        for correction in transcription.corrections
-    ]
-    return sorted(found, key=lambda correction: (correction["start_ms"], correction["channel"]))
+def _in_order(notes: Sequence[Sequence[Removal | Correction]]) -> list[dict[str, Any]]:
+    found = [{**asdict(note), "channel": channel} for channel, of_one in enumerate(notes) for note in of_one]
+    return sorted(found, key=lambda note: (note["start_ms"], note["channel"]))
 
 
 def _count(heard: list[Transcription], audio_s: float, elapsed_s: float) -> None:
@@ -110,7 +101,6 @@ class Transcribe:
             .values(
                 language=output["language"],
                 transcript_model=output["weights"],
-                removals=removed(heard),
-                corrections=put_right(heard),
+                **noted(heard),
             )
         )

@@ -43,10 +43,9 @@ def look(phone: str) -> Report:
         return Report(_counted(session, [i for i in ids if i not in held])[0], named, held)
 
 
-def erase(phone: str, *, mentions: bool = False, by: UUID | None = None) -> Report:
+def erase(phone: str, *, mentions: bool = False) -> Report:
     """Erase the calls with a number in any spelling, and what was made of them; with `mentions` also the calls of
     other numbers that name it. Calls under legal hold stay. All or nothing in the database; the files follow.
-    `by`: None for the operator.
 
     Raises InvalidPhone.
     """
@@ -54,7 +53,6 @@ def erase(phone: str, *, mentions: bool = False, by: UUID | None = None) -> Repo
     with db.unit_of_work() as session:
         named = erasure.mentioning(session, number)
         wanted = [*erasure.of_number(session, number), *(named if mentions else ())]
-        calls.lock(session, wanted)
         held = calls.held(session, wanted)
         ids = [call_id for call_id in wanted if call_id not in held]
         erasure.lock_exports(session)
@@ -63,7 +61,7 @@ def erase(phone: str, *, mentions: bool = False, by: UUID | None = None) -> Repo
         erasure.unlink_requests(session, ids)
         deletions.mark(session, keys)
         calls.remove(session, ids)
-        audit.append(session, erasure.ACTION, user_id=by, details={**counts, "mentions": len(named), "held": len(held)})
+        audit.append(session, erasure.ACTION, details={**counts, "mentions": len(named), "held": len(held)})
     left = _delete(keys)
     for call_id in ids:
         shutil.rmtree(settings().data_dir / "scratch" / str(call_id), ignore_errors=True)
@@ -82,9 +80,7 @@ def _delete(keys: Sequence[str]) -> int:
     """Delete files now, rather than in housekeeping's next round; returns how many stay due."""
     for number, key in enumerate(keys):
         try:
-            objects.delete(key)
+            deletions.carry_out(key)
         except objects.ObjectStoreUnavailable:
             return len(keys) - number
-        with db.unit_of_work() as session:
-            deletions.withdraw(session, key)
     return 0

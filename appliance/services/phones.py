@@ -8,6 +8,9 @@ from appliance.services.failures import InvalidPhone
 
 REGION = "RU"
 
+EXTENSION = "[0-9]{2,6}"
+"""A regular expression of what is an extension, an internal number; longer is a telephone number."""
+
 
 def parse(number: str) -> str:
     """E.164 of whatever a person may type. Raises InvalidPhone."""

@@ -92,7 +92,11 @@ def lock(session: Session, ids: Sequence[UUID]) -> None:
 
 
 def held(session: Session, ids: Sequence[UUID]) -> Sequence[UUID]:
-    """Those of the calls that are under legal hold; nobody holds or releases one until the transaction ends."""
+    """Those of the calls that are under legal hold.
+
+    Until the transaction ends nobody holds or releases one of the calls, and no stage is recorded for them.
+    """
+    lock(session, ids)
     query = select(Call.id, Call.held_since).where(Call.id.in_(ids)).order_by(Call.id).with_for_update()
     return [row.id for row in session.execute(query) if row.held_since is not None]
 

@@ -1,4 +1,6 @@
-"""Objects that are to vanish from the store: marks that are written and withdrawn in the caller's transaction."""
+"""Objects that are to vanish from the store: marks that are written and withdrawn in the caller's transaction, and
+the deletion itself, outside of any.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from appliance.models import ObjectDeletion
+from appliance.store import db, objects
 
 WRITING_MAY_TAKE = timedelta(hours=2)
 """After so long an object whose owner was never created is deleted."""
@@ -32,3 +35,10 @@ def mark_unfinished(session: Session, key: str) -> None:
 def withdraw(session: Session, key: str) -> None:
     """The object has an owner now."""
     session.execute(delete(ObjectDeletion).where(ObjectDeletion.key == key))
+
+
+def carry_out(key: str) -> None:
+    """Delete an object that is marked, then its mark. Raises ObjectStoreUnavailable; the mark stays then."""
+    objects.delete(key)
+    with db.unit_of_work() as session:
+        withdraw(session, key)

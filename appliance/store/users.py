@@ -58,6 +58,11 @@ def manager_at(session: Session, extension: str) -> User:
     return known
 
 
+def manager_of_call(session: Session, extension: str | None, name: str) -> User:
+    """Whose call it is: the extension tells, and where there is none, the name."""
+    return manager_at(session, extension) if extension else manager_named(session, name)
+
+
 def change_alone(session: Session) -> None:
     """Two at once must not create the same e-mail or extension twice, or remove the last two admins."""
     session.execute(text("SELECT pg_advisory_xact_lock(hashtext('change users'))"))

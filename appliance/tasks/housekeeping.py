@@ -17,7 +17,7 @@ from appliance.pipeline import plan
 from appliance.pipeline.analyse import Analyse
 from appliance.pipeline.publish import Publish
 from appliance.pipeline.stage import Queue
-from appliance.store import db, deletions, objects, pipelines, tallies
+from appliance.store import db, deletions, pipelines, tallies
 from appliance.tasks import queue, retention
 
 log = logs.get(__name__)
@@ -84,9 +84,7 @@ def delete_objects(limit: int = 500) -> None:
             select(ObjectDeletion.key).where(ObjectDeletion.not_before <= func.now()).limit(limit)
         ).all()
     for key in due:
-        objects.delete(key)
-        with db.unit_of_work() as session:
-            deletions.withdraw(session, key)
+        deletions.carry_out(key)
 
 
 def forget_expired() -> None:

@@ -46,7 +46,6 @@ def expire_recordings() -> int:
     with db.unit_of_work() as session:
         query = _due(settings().retention_recording_days, select(Call.id).where(Call.audio_key.is_not(None)))
         due = session.scalars(query).all()
-        calls.lock(session, due)
         held = calls.held(session, due)
         expired = [call_id for call_id in due if call_id not in held]
         rows = session.execute(select(Call.id, Call.audio_key).where(Call.id.in_(expired))).all()

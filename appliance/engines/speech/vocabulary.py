@@ -1,6 +1,6 @@
 """Names that are said in a dealership's calls: makes and models, and those of the site and its people.
 
-Recognition is told to expect them, and names that were nearly heard are put right (see corrections.py).
+Names that were nearly heard are put right (see corrections.py).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Vocabulary:
     """
 
     hot: tuple[str, ...] = ()
-    """What recognition is told, most important first."""
+    """The names, most important first."""
     alone: frozenset[str] = frozenset()
     pairs: frozenset[tuple[str, str]] = frozenset()
     heard: Mapping[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.services.phones import EXTENSION
+
 CSV = (
     *("accountcode", "src", "dst", "dcontext", "clid", "channel", "dstchannel", "lastapp", "lastdata"),
     *("start", "answer", "end", "duration", "billsec", "disposition", "amaflags", "uniqueid", "userfield"),
@@ -25,7 +27,7 @@ DISPOSITIONS = {"ANSWERED", "NO ANSWER", "BUSY", "FAILED", "CONGESTION"}
 LATEST_BYTES = 16 * 2**20
 """How much of the end of the file is read: some 60,000 calls, weeks of a dealership."""
 
-PEER = re.compile(r"\w+/([0-9]{2,6})[-@]", re.ASCII)
+PEER = re.compile(rf"\w+/({EXTENSION})[-@]", re.ASCII)
 """The extension in a channel's name: SIP/101-0000002a, PJSIP/101-0000002a, Local/101@from-queue-0000002a;1."""
 
 

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from appliance import logs
-from appliance.models import Arrival, Call
+from appliance.models import Call
 from appliance.models.calls import CallType
 from appliance.services import phones
 from appliance.services.arrivals.description import NOBODY
-from appliance.store import audit, db, events, users
+from appliance.store import arrivals, audit, db, events, users
 
 log = logs.get(__name__)
 
@@ -50,12 +49,11 @@ def receive(missed: Missed) -> UUID:
 
 def _received_before(key: str) -> UUID | None:
     with db.unit_of_work() as session:
-        return session.scalar(select(Arrival.call_id).where(Arrival.key == key))
+        return arrivals.call_of(session, key)
 
 
 def _create(session: Session, missed: Missed, call_id: UUID, phone: str | None) -> None:
-    at = missed.extension
-    manager = users.manager_at(session, at) if at else users.manager_named(session, NOBODY)
+    manager = users.manager_of_call(session, missed.extension, NOBODY)
     session.add(
         Call(
             id=call_id,
@@ -66,7 +64,7 @@ def _create(session: Session, missed: Missed, call_id: UUID, phone: str | None) 
             date=missed.date,
         )
     )
-    session.add(Arrival(key=missed.key, call_id=call_id))
+    arrivals.note(session, missed.key, call_id)
     session.flush()
     events.append(session, "call_created", call_id)
     audit.append(session, "call_uploaded", call_id=call_id)

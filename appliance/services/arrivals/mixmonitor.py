@@ -13,13 +13,12 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from appliance.models.calls import CallType
+from appliance.services.phones import EXTENSION
 
 NAME = re.compile(
     r"(?P<kind>[a-z]+)-(?P<dialled>[^-]*)-(?P<caller>[^-]*)-(?P<when>\d{8}-\d{6})-(?P<uniqueid>.+)\.\w+",
     re.ASCII | re.IGNORECASE,
 )
-INTERNAL = re.compile(r"[0-9]{2,6}", re.ASCII)
-"""What is an extension; longer is a telephone number."""
 
 DIRECTIONS: dict[str, CallType] = {
     "out": "outgoing",
@@ -43,7 +42,7 @@ class Recorded:
 
 def is_extension(party: str) -> bool:
     """Whether a party is one of the house."""
-    return INTERNAL.fullmatch(party) is not None
+    return re.fullmatch(EXTENSION, party) is not None
 
 
 def parse(name: str, zone: ZoneInfo) -> Recorded | None:
