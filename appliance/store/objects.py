@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -40,6 +41,41 @@ SILENT_S = 4.0
 SLOW_BYTES = 8 * 1024 * 1024
 WRITING_S = 60.0
 """A larger object may take the store longer to write down before it answers."""
+
+WRITERS = 2
+"""Large objects are written so many at a time: a store busy with more of them answers no question within SILENT_S."""
+
+
+class _Turns:
+    """So many at a time; who waits learns at once when the store fails somebody whose turn it was."""
+
+    def __init__(self, at_once: int) -> None:
+        self._free, self._failures = at_once, 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Wait for a turn and have it. Raises ObjectStoreUnavailable where the store failed while this one waited."""
+        with self._changed:
+            failures = self._failures
+            self._changed.wait_for(lambda: self._free or self._failures != failures)
+            if self._failures != failures:
+                raise ObjectStoreUnavailable
+            self._free -= 1
+        failed = False
+        try:
+            yield
+        except ObjectStoreUnavailable:
+            failed = True
+            raise
+        finally:
+            with self._changed:
+                self._free += 1
+                self._failures += failed
+                self._changed.notify_all()
+
+
+_large = _Turns(WRITERS)
 
 
 @lru_cache
@@ -92,11 +128,17 @@ def check() -> None:
 
 def put(key: str, source: BinaryIO, length: int, content_type: str) -> None:
     """Store `length` bytes read from `source` under a key that was never used before."""
-    large = length > SLOW_BYTES
-    if large:
+    if length <= SLOW_BYTES:
+        _write(key, source, length, content_type, SILENT_S)
+        return
+    with _large.one():
         check()  # a store that is away is found before it is given time to write
+        _write(key, source, length, content_type, WRITING_S)
+
+
+def _write(key: str, source: BinaryIO, length: int, content_type: str, patience_s: float) -> None:
     with _reported():
-        client(WRITING_S if large else SILENT_S).put_object(
+        client(patience_s).put_object(
             settings().s3_bucket, key, source, length, content_type=content_type, part_size=PART_BYTES
         )
 
