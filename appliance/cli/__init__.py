@@ -25,6 +25,7 @@ from appliance.cli import (
     serve,
     show,
     stack,
+    uninstall,
     users,
     weights,
 )
@@ -53,6 +54,7 @@ for command in (
     operate.doctor,
     operate.support_bundle,
     erase.erase,
+    uninstall.uninstall,
     stack.demo,
     seed.seed_demo,
 ):

@@ -16,6 +16,8 @@ WRAPPER = f"""#!/bin/sh
 export DATA_DIR={layout.DATA} APPLIANCE_ENV_FILE={layout.DATA}/appliance.env MODELS_DIR={layout.DATA}/models
 cd /
 if [ "$(id -u)" -eq 0 ]; then
+    # The only command that its own user could not carry out.
+    [ "${{1:-}}" = uninstall ] && exec {layout.CURRENT}/.venv/bin/appliance "$@"
     install -d -o {layout.USER} -g {layout.USER} -m 0750 {layout.RUN}
     exec runuser -u {layout.USER} -- {layout.CURRENT}/.venv/bin/appliance "$@"
 fi

@@ -68,5 +68,17 @@ call-analytics status
 api /api/health | grep -q '"0.2.0"'
 api processed "$call" | cmp - /tmp/call.json
 
-say "the end"
-call-analytics down
+say "off the machine, the data stay, and an installation finds them again"
+call-analytics uninstall --yes
+[ ! -e /opt/call-analytics ] && [ ! -e /usr/local/bin/call-analytics ]
+! ls /etc/systemd/system/call-analytics* 2>/dev/null || exit 1
+! find /proc -maxdepth 1 -user call-analytics 2>/dev/null | grep . || exit 1
+/srv/next/install --port "$port" --language ru
+api processed "$call" | cmp - /tmp/call.json
+
+say "off the machine with everything"
+! echo n | call-analytics uninstall || exit 1
+call-analytics uninstall --with-data --yes
+! ls -d /opt/call-analytics /var/lib/call-analytics /etc/call-analytics /var/log/call-analytics 2>/dev/null || exit 1
+! id call-analytics 2>/dev/null || exit 1
+! call-analytics status 2>/dev/null || exit 1
