@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,7 +25,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="a million calls in the archive, a call of an hour")
     parser.add_argument("--only", nargs="*", help="sections: decode recognise pipeline upload queue archive API push")
     asked = parser.parse_args()
-    console, lines, notes = Console(), [], []
+    console, lines, notes, failed = Console(), [], [], []
     with tempfile.TemporaryDirectory(dir=_roomy(), prefix="bench-") as scratch:
         folder = Path(scratch)
         folder.chmod(0o755)  # PostgreSQL's user passes through
@@ -36,21 +38,29 @@ def main() -> None:
                 "decode": lambda: decoding.measure(folder),
                 "recognise": lambda: recognition.measure(folder),
                 "pipeline": lambda: pipeline.measure(folder, here, full=asked.full),
-                "queue": lambda: queueing.measure(here),
                 "archive": lambda: archive.measure(here, full=asked.full),
                 "API": lambda: serving.measure(folder, here),
                 "push": lambda: pushing.measure(here),
+                "queue": lambda: queueing.measure(here),
                 "upload": lambda: uploading.measure(folder, here),
             }
             for name, measure in sections.items():
                 if not asked.only or name in asked.only:
-                    with console.status(f"measuring: {name}"):
-                        lines += measure()
-                    console.print(f"  {name}: done")
+                    began = time.monotonic()
+                    try:
+                        with console.status(f"measuring: {name}"):
+                            lines += measure()
+                    except Exception:  # noqa: BLE001 - the other sections' figures are not to be lost
+                        console.print_exception()
+                        failed.append(name)
+                    console.print(f"  {name}: {time.monotonic() - began:.0f} s")
     if shutil.which("ffmpeg") is None:
         notes.append("ffmpeg is not installed: decoding was not compared.")
     notes.append("No card was measured; where there is one: python -m benchmarks.gpu.")
-    report.write(lines, notes, console)
+    if failed:
+        notes.append(f"NOT MEASURED, for they failed: {', '.join(failed)}.")
+    report.write(lines, notes, console, whole=not asked.only and not failed)
+    sys.exit(bool(failed))
 
 
 def _roomy() -> Path:

@@ -95,14 +95,14 @@ def shares(count: int) -> np.ndarray:
     return np.cumsum(weights / weights.sum())
 
 
-def fill(dsn: str, calls: int) -> None:
-    """Write so many calls, in two processes, and index what is said. The database has no calls before."""
+def fill(dsn: str, calls: int, *, begin: int = 0) -> None:
+    """Write calls up to so many, `begin` of which are there, in two processes, and index what is said."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("DROP INDEX ix_segments_search")
-        for n in range(MANAGERS):
+        for n in range(0 if begin else MANAGERS):
             name = f"{FIRST_NAMES[n % 12]} {LAST_NAMES[n % 10]}{'а' if n % 12 % 2 == 0 else ''} {n}"
             connection.execute("INSERT INTO users (id, name, role) VALUES (gen_random_uuid(), %s, 'manager')", [name])
-    portions = [(dsn, seed, min(PORTION, calls - start)) for seed, start in enumerate(range(0, calls, PORTION))]
+    portions = [(dsn, start, min(PORTION, calls - start)) for start in range(begin, calls, PORTION)]
     with ProcessPoolExecutor(2) as pool:
         list(pool.map(_write, portions))
     with psycopg.connect(dsn, autocommit=True) as connection:

@@ -7,12 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import psycopg
@@ -58,6 +60,10 @@ class Installation:
                 return call
             time.sleep(0.02)
 
+    def a_call(self) -> UUID:
+        """Any call, to announce events of."""
+        return self.sql("SELECT id FROM calls LIMIT 1")[0][0]  # type: ignore[no-any-return]
+
     def sql(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             cursor = connection.execute(statement, parameters)
@@ -79,6 +85,24 @@ class Installation:
         children = Path(f"/proc/{own}/task/{own}/children").read_text(encoding="ascii").split()
         return sum(_pss_mb(pid) for pid in (own, *map(int, children)))
 
+    def memory_added_mb(self, process: str, work: Callable[[], object]) -> float:
+        """How much larger a process becomes at most while something is done; at least 0.1."""
+        before, most, done = self.memory_mb(process), 0.0, threading.Event()
+
+        def watch() -> None:
+            nonlocal most
+            while not done.wait(0.02):
+                most = max(most, self.memory_mb(process))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            work()
+        finally:
+            done.set()
+            watcher.join()
+        return max(most - before, 0.1)
+
 
 def _pss_mb(pid: int) -> float:
     try:
@@ -98,8 +122,8 @@ def free_port() -> int:
 def installed(folder: Path) -> Iterator[Installation]:
     """Started, with an admin; stopped at the end."""
     port = free_port()
-    made = Installation(stack.up(folder, port, lambda _: None), port)
     try:
+        made = Installation(stack.up(folder, port, lambda _: None), port)
         environment = {**os.environ, "APPLIANCE_ENV_FILE": str(made.site.env_file), "APPLIANCE_PASSWORD": PASSWORD}
         command = [str(Path(sys.prefix) / "bin" / "appliance"), "users", "create", ADMIN, "--name", "Admin"]
         subprocess.run([*command, "--role", "admin"], env=environment, check=True, capture_output=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -56,15 +58,29 @@ def compare(
     target: float | None = None,
 ) -> Line:
     """Run both alternately, after one round to warm up; seconds."""
-    pairs = []
+    return next(compare_all(section, what, ours, {peer: (theirs, target)}, runs=runs))
+
+
+def compare_all(
+    section: str,
+    what: str,
+    ours: Callable[[], object],
+    peers: Mapping[str, tuple[Callable[[], object], float | None]],
+    *,
+    runs: int = RUNS,
+) -> Iterator[Line]:
+    """Ours against several peers, each with its target: all of them in each round, after one round to warm up."""
+    rounds: list[dict[str, float]] = []
+    contestants = {"": ours} | {peer: work for peer, (work, _) in peers.items()}
     for run in range(runs + 1):
-        times = {}
-        for work in (ours, theirs) if run % 2 else (theirs, ours):
+        took = {}
+        for name in list(contestants)[:: 1 if run % 2 else -1]:
             began = time.perf_counter()
-            work()
-            times[work] = time.perf_counter() - began
-        pairs.append((times[ours], times[theirs]))
-    return paired(section, what, peer, "s", pairs[1:], target=target)
+            contestants[name]()
+            took[name] = time.perf_counter() - began
+        rounds.append(took)
+    for peer, (_, target) in peers.items():
+        yield paired(section, what, peer, "s", [(took[""], took[peer]) for took in rounds[1:]], target=target)
 
 
 def paired(
@@ -85,7 +101,7 @@ def paired(
 
 def limit(section: str, what: str, unit: str, ours: Sequence[float], most: float) -> Line:
     """Figures against the most that they may be."""
-    ratios = [most / figure for figure in ours]
+    ratios = [most / max(figure, most / 1000) for figure in ours]
     own = statistics.median(ours)
     return Line(section, what, "target", unit, own, most, statistics.median(ratios), min(ratios), max(ratios), 1.0)
 
@@ -93,7 +109,7 @@ def limit(section: str, what: str, unit: str, ours: Sequence[float], most: float
 def percentile(figures: Sequence[float], share: float) -> float:
     """The figure that a share of them does not exceed."""
     ordered = sorted(figures)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 HEADINGS = ("what", "peer or limit", "unit", "ours", "peer", "ratio", "spread", "target", "")
@@ -113,19 +129,53 @@ def _cells(line: Line) -> list[str]:
     ]
 
 
-def write(lines: Sequence[Line], notes: Sequence[str], console: Console) -> None:
-    """Print the table, and write it to benchmarks/results/latest.json and .md."""
+def write(lines: Sequence[Line], notes: Sequence[str], console: Console, *, whole: bool) -> None:
+    """Print the table and write it to benchmarks/results/latest.json and .md; a whole run's also into the README."""
     table = Table(*HEADINGS)
     rows = ["| " + " | ".join(HEADINGS) + " |", "|---" * len(HEADINGS) + "|"]
     for line in lines:
         table.add_row(*_cells(line))
         rows.append("| " + " | ".join(_cells(line)) + " |")
+    judged = [line.verdict for line in lines if line.verdict]
+    notes = [machine(), *notes, f"{judged.count('met')} of {len(judged)} targets met."]
     console.print(table)
     for note in notes:
         console.print(note, highlight=False)
     RESULTS.mkdir(exist_ok=True)
-    machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
-    report = {**machine, "lines": [asdict(line) | {"verdict": line.verdict} for line in lines], "notes": list(notes)}
+    report = {"lines": [asdict(line) | {"verdict": line.verdict} for line in lines], "notes": notes}
     (RESULTS / "latest.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     text = "\n".join([*rows, "", *(f"- {note}" for note in notes), ""])
     (RESULTS / "latest.md").write_text(text, encoding="utf-8")
+    if whole:
+        publish(text, ROOT / "README.md")
+
+
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+
+def publish(text: str, page: Path) -> None:
+    """Put a report where the page says that the latest belongs."""
+    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
+    _, after = rest.split(END)
+    page.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
+
+
+def machine() -> str:
+    """What the figures were taken on."""
+    model = next(
+        (line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        platform.machine(),
+    )
+    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    load = os.getloadavg()[2]
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({model}), {memory_gb:.0f} GiB, "
+        f"Python {platform.python_version()}; load over the last 15 minutes {load:.1f}."
+    )
+
+
+def _lines(file: str) -> list[str]:
+    try:
+        return Path(file).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
