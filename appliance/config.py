@@ -94,6 +94,12 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr = Field(SecretStr(""), description="Key of OpenAI, for the profile openai.")
     openai_model: str = Field("gpt-4o", description="Model of the profile openai.")
     openai_base_url: str = Field("https://api.openai.com/v1", description="Endpoint of the profile openai.")
+    openai_temperature: float | None = Field(
+        0, ge=0, le=2, description="0: the same call, the same answer. Empty: not sent, as reasoning models ask for."
+    )
+    openai_answer_tokens: int = Field(
+        3000, ge=500, le=200_000, description="Most tokens of one answer of OpenAI, a model's reasoning included."
+    )
     openai_price_input: float = Field(2.5, ge=0, description="US dollars per million tokens sent to OpenAI.")
     openai_price_output: float = Field(10, ge=0, description="US dollars per million tokens received from OpenAI.")
     vllm_weights: str = Field(
@@ -175,7 +181,7 @@ class Settings(BaseSettings):
             ip_network(network, strict=False)
         return value
 
-    @field_validator("openai_daily_cost_cap", mode="before")
+    @field_validator("openai_daily_cost_cap", "openai_temperature", mode="before")
     @classmethod
     def _empty(cls, value: object) -> object:
         return None if value == "" else value

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from appliance.api.deps import Language, ViewerDep
 from appliance.api.schemas import Failure
 from appliance.api.shapes import Moment, Shape
-from appliance.engines.language.profiles import DataResidency, Masking, Residency
+from appliance.engines.language.profiles import AnswerLimit, DataResidency, Masking, Residency
 from appliance.services import language_models, rights
 
 router = APIRouter(prefix="/api/admin/llm", tags=["administration"])
@@ -34,6 +34,11 @@ class ProfileFields(BaseModel):
     tokenizer: str = Field("", max_length=500, description="The model's tokenizer.json on the server")
     timeout_s: float = Field(120, gt=0, le=3600, description="Deadline of one answer, retries included")
     parallel: int = Field(16, gt=0, le=1024, description="Requests in flight at a time, per worker")
+    answer_tokens: int = Field(3000, ge=500, le=200_000, description="Most tokens of one answer, reasoning included")
+    answer_limit: AnswerLimit | None = Field(
+        None, description="Parameter that bounds the answer; null: max_completion_tokens at OpenAI's own hosts"
+    )
+    temperature: float | None = Field(0, ge=0, le=2, description="null: not sent, as reasoning models ask for")
     price_input: float = Field(0, ge=0, le=1e6, description="US dollars per million tokens sent")
     price_output: float = Field(0, ge=0, le=1e6, description="US dollars per million tokens received")
     daily_cost_cap: float | None = Field(None, ge=0, le=1e9, description="US dollars a day; then calls wait")
@@ -76,6 +81,9 @@ class ProfileOut(Shape):
     tokenizer: str
     timeout_s: float
     parallel: int
+    answer_tokens: int
+    answer_limit: AnswerLimit
+    temperature: float | None
     price_input: float
     price_output: float
     daily_cost_cap: float | None
@@ -88,7 +96,8 @@ class ProfileOut(Shape):
     def of(cls, shown: language_models.Shown, language: str) -> ProfileOut:
         profile = shown.profile
         return cls(
-            **profile.model_dump(exclude={"api_key"}),
+            **profile.model_dump(exclude={"api_key", "answer_limit"}),
+            answer_limit=profile.limit_parameter,
             source=shown.source,
             has_key=bool(profile.api_key.get_secret_value()),
             allowed=shown.refusal is None,

@@ -49,6 +49,8 @@ def test_the_environment_decides_until_somebody_chooses(admin: httpx.Client) -> 
     shown = admin.get(ADDRESS).json()
     assert (shown["active"], shown["chosen_by"], shown["data_residency"]) == ("builtin", None, "local-only")
     assert {p["name"]: p["allowed"] for p in shown["profiles"]} == {"builtin": True, "local": True, "openai": False}
+    limits = {p["name"]: p["answer_limit"] for p in shown["profiles"]}
+    assert (limits["local"], limits["openai"]) == ("max_tokens", "max_completion_tokens")
 
 
 def test_a_key_is_kept_sealed_and_never_shown(admin: httpx.Client, server: Scripted) -> None:

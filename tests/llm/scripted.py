@@ -115,6 +115,21 @@ def status(code: int, message: str = "no", **headers: str) -> Step:
     return lambda handler, _: handler.send(code, json.dumps({"error": {"message": message}}).encode(), **headers)
 
 
+def refusing(*parameters: str) -> Step:
+    """OpenAI's answer to parameters that a model does not take, as its newer ones do not take max_tokens."""
+
+    def step(handler: Handler, body: dict[str, Any]) -> None:
+        found = [name for name in parameters if name in body]
+        if not found:
+            well()(handler, body)
+            return
+        code = "unsupported_value" if found[0] == "temperature" else "unsupported_parameter"
+        error = {"message": f"Unsupported: {found[0]!r}", "type": "invalid_request_error", "param": found[0]}
+        handler.send(400, json.dumps({"error": {**error, "code": code}}).encode())
+
+    return step
+
+
 def slowly(seconds: float, then: Step | None = None) -> Step:
     """Silence first."""
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import openai
@@ -148,18 +148,18 @@ class Endpoint:
         return completion
 
     def _create(self, question: Question, timeout_s: float) -> ChatCompletion:
-        messages: Any = question.messages
+        profile, messages = self.profile, cast("Any", question.messages)
         schema: Any = {"name": question.name, "strict": True, "schema": question.schema}
         try:
             return self._client.chat.completions.create(
-                model=self.profile.model,
+                model=profile.model,
                 messages=messages,
                 response_format={"type": "json_schema", "json_schema": schema},
-                temperature=0,
+                temperature=openai.omit if profile.temperature is None else profile.temperature,
                 seed=0,
-                max_tokens=question.answer_tokens,
                 stream=False,
                 timeout=timeout_s,
+                extra_body={profile.limit_parameter: question.answer_tokens},
             )
         except openai.APIStatusError as error:
             raise _status(error) from None
@@ -189,12 +189,22 @@ def _status(error: openai.APIStatusError) -> EngineError:
         return EngineError("llm_rate_limited", said, retryable=True, wait_s=wait_s)
     if status >= 500:
         return EngineError("llm_unavailable", said, retryable=True, wait_s=wait_s)
-    if status in {300, 301, 302, 303, 307, 308, 401, 403, 404, 405}:
-        return EngineError("llm_misconfigured", f"{said}: see address, key and model", retryable=True, wait_s=wait_s)
+    look = _to_look_at(error)
+    if look:
+        return EngineError("llm_misconfigured", f"{said}: see {look}", retryable=True, wait_s=wait_s)
     about_length = "context length" in error.message.lower() or "maximum context" in error.message.lower()
     if status in {400, 413, 422} and (error.code == "context_length_exceeded" or about_length or status == 413):
         return EngineError("llm_context_exceeded", "the request is longer than the model's context")
     return EngineError("llm_rejected", said)
+
+
+def _to_look_at(error: openai.APIStatusError) -> str:
+    """What of the profile an administrator should look at; empty where the profile is not to blame."""
+    if error.status_code in {300, 301, 302, 303, 307, 308, 401, 403, 404, 405}:
+        return "address, key and model"
+    if error.status_code == 400 and error.code in {"unsupported_parameter", "unsupported_value"}:
+        return "answer_limit and temperature, the model takes others"
+    return ""
 
 
 def _retry_after(value: str | None) -> float | None:

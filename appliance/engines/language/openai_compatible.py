@@ -27,9 +27,8 @@ from appliance.engines.language.tokens import counter
 from appliance.engines.language.transport import Exchange, Sending
 from appliance.errors import EngineError
 
-ANSWER_TOKENS = 3000
 ANSWER_SHARE = 0.35
-"""An answer is given so many tokens, and no more than this share of a small context."""
+"""An answer is given the profile's answer_tokens, and no more than this share of a small context."""
 
 MARGIN = 64
 """Tokens that chat templates add."""
@@ -133,7 +132,7 @@ class OpenAiCompatibleAnalyst:
 
     @property
     def _answer_tokens(self) -> int:
-        return min(ANSWER_TOKENS, int(self._context_tokens * ANSWER_SHARE))
+        return min(self._endpoint.profile.answer_tokens, int(self._context_tokens * ANSWER_SHARE))
 
     def _joined(self, answers: Sequence[Answer], language: str) -> str:
         """One summary of the parts' summaries; where the model cannot, the parts' own one after the other."""

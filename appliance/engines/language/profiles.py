@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -15,6 +16,12 @@ DataResidency = Literal["local-only", "cloud-masked", "cloud-allowed"]
 """local-only: no profile outside the building. cloud-masked: only with personal data masked. cloud-allowed: any."""
 
 Masking = Literal["cloud", "always", "never"]
+
+AnswerLimit = Literal["max_tokens", "max_completion_tokens"]
+"""The parameter that bounds an answer. OpenAI's newer models refuse the first, many other servers know no other."""
+
+OPENAIS_OWN = (".openai.com", ".azure.com")
+"""Hosts that want max_completion_tokens, from GPT-4o on."""
 
 
 class Profile(BaseModel):
@@ -38,11 +45,26 @@ class Profile(BaseModel):
     )
     timeout_s: float = Field(default=120, gt=0, le=3600, description="Deadline of one answer, retries included")
     parallel: int = Field(default=16, gt=0, le=1024, description="Requests in flight at a time, per worker process")
+    answer_tokens: int = Field(
+        default=3000, ge=500, le=200_000, description="Most tokens of one answer, a model's reasoning included"
+    )
+    answer_limit: AnswerLimit | None = Field(
+        default=None, description="Parameter for answer_tokens; none: max_completion_tokens at OpenAI's own hosts"
+    )
+    temperature: float | None = Field(
+        default=0, ge=0, le=2, description="0: the same call, the same answer; none: not sent, for reasoning models"
+    )
     price_input: float = Field(default=0, ge=0, description="US dollars per million tokens sent")
     price_output: float = Field(default=0, ge=0, description="US dollars per million tokens received")
     daily_cost_cap: float | None = Field(
         default=None, ge=0, description="US dollars a day; calls wait for the next day when it is reached"
     )
+
+    @property
+    def limit_parameter(self) -> AnswerLimit:
+        """What bounds an answer at this endpoint."""
+        host = f".{urlsplit(self.base_url).hostname or ''}"
+        return self.answer_limit or ("max_completion_tokens" if host.endswith(OPENAIS_OWN) else "max_tokens")
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
         """US dollars, by the profile's prices per million tokens."""

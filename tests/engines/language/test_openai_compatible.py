@@ -27,6 +27,7 @@ from tests.llm.scripted import (
     cut,
     drips,
     raw,
+    refusing,
     says,
     serving,
     slowly,
@@ -121,6 +122,49 @@ def test_the_schema_for_a_cloud_is_what_openai_accepts(server: Scripted) -> None
 
     check(schema)
     assert "maxLength" in json.dumps(_bounded_schema(server))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sent"),
+    [
+        ({}, {"max_tokens": 3000}),
+        ({"answer_limit": "max_completion_tokens"}, {"max_completion_tokens": 3000}),
+        ({"answer_tokens": 9000}, {"max_tokens": 9000}),
+        ({"answer_tokens": 9000, "context_tokens": 8000}, {"max_tokens": 2800}),
+    ],
+)
+def test_an_answer_is_bounded_by_the_parameter_that_the_endpoint_knows(
+    server: Scripted, changes: dict[str, Any], sent: dict[str, int]
+) -> None:
+    analyse(server, **changes)
+    assert {name: value for name, value in server.requests[0].items() if name.startswith("max_")} == sent
+
+
+@pytest.mark.parametrize(
+    ("host", "parameter"),
+    [
+        ("https://api.openai.com/v1", "max_completion_tokens"),
+        ("https://eu.api.openai.com/v1", "max_completion_tokens"),
+        ("https://group.openai.azure.com/openai/v1", "max_completion_tokens"),
+        ("https://openai.com.example/v1", "max_tokens"),
+        ("http://127.0.0.1:8100/v1", "max_tokens"),
+        ("unix:/run/vllm.sock", "max_tokens"),
+    ],
+)
+def test_openais_own_hosts_are_asked_by_their_newer_parameter(host: str, parameter: str) -> None:
+    assert Profile(name="x", residency="cloud", base_url=host).limit_parameter == parameter
+
+
+def test_a_model_that_reasons_is_asked_without_a_temperature(server: Scripted) -> None:
+    """Its profile says so; one that does not waits for the administrator, and no call is spoilt by it."""
+    server.otherwise = refusing("temperature", "max_tokens")
+    for changes in ({}, {"answer_limit": "max_completion_tokens"}):
+        with pytest.raises(EngineError) as failed:
+            analyse(server, **changes)
+        assert failed.value.code == "llm_misconfigured"
+        assert failed.value.wait_s is not None
+    right = {"answer_limit": "max_completion_tokens", "temperature": None}
+    assert analyse(server, **right).analysis.sentiment == "positive"
 
 
 def _bounded_schema(server: Scripted) -> Any:
