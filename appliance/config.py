@@ -150,6 +150,20 @@ class Settings(BaseSettings):
     ingest_secret: SecretStr = Field(
         SecretStr(""), description="Key that senders of POST /api/ingest/generic sign with; empty: nothing is taken."
     )
+    mango_api_key: SecretStr = Field(
+        SecretStr(""),
+        description="MANGO OFFICE's key of the exchange (vpbx_api_key); empty: none of its events are taken.",
+    )
+    mango_api_salt: SecretStr = Field(SecretStr(""), description="MANGO OFFICE's key for signatures (vpbx_api_salt).")
+    uis_token: SecretStr = Field(
+        SecretStr(""), description="Secret in the notifications of UIS or CoMagic; empty: none of them are taken."
+    )
+    bitrix24_token: SecretStr = Field(
+        SecretStr(""), description="application_token of Bitrix24's outgoing webhook; empty: no events are taken."
+    )
+    bitrix24_extensions: Annotated[dict[str, str], NoDecode] = Field(
+        {}, description="Which user of the portal has which extension: `12=101,15=102`."
+    )
     metrics_allow: CommaSeparated = Field(
         ("127.0.0.0/8", "::1"), description="Networks that may read /metrics, separated by commas."
     )
@@ -160,6 +174,16 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("bitrix24_extensions", mode="before")
+    @classmethod
+    def _by_user(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.split("=") for part in value.split(",") if part.strip()]
+        if any(len(pair) != 2 for pair in pairs):
+            raise ValueError("user=extension,user=extension")
+        return {user.strip(): extension.strip() for user, extension in pairs}
 
     @field_validator("retention_days", "retention_recording_days", mode="before")
     @classmethod

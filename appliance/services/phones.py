@@ -23,6 +23,14 @@ def parse(number: str) -> str:
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
 
 
+def known(number: str | None) -> str | None:
+    """E.164, or None: a caller may hide the number, and exchanges write "anonymous" or nothing then."""
+    try:
+        return parse(number) if number else None
+    except InvalidPhone:
+        return None
+
+
 def show(number: str | None) -> str:
     """`+7 (495) 123-45-67` for Russian numbers, the international format for others, empty where unknown."""
     if not number:

@@ -93,6 +93,11 @@ TABLE: dict[str, Row] = {
     "POST /api/auth/password": Row(body(current_password="wrong", new_password=PASSWORD), (401,) * 5),
     "POST /api/auth/logout": Row(nothing, LOGGED_IN),
     "POST /api/ingest/generic": Row(body(id="1"), (401,) * 5),
+    "POST /api/ingest/mango/{event}": Row(lambda _: {"data": {"json": "{}"}}, (401,) * 5),
+    "POST /api/ingest/uis": Row(
+        body(event="lost", call_session_id="1", notification_time="2024-01-01T12:00:00"), (401,) * 5
+    ),
+    "POST /api/ingest/bitrix24": Row(lambda _: {"data": {"event": "ONVOXIMPLANTCALLEND"}}, (401,) * 5),
     "GET /api/users": Row(nothing, ADMIN),
     "POST /api/users": Row(new_user, (201, 403, 403, 403, 401)),
     "GET /api/users/{user_id}": Row(nothing, ADMIN),
@@ -212,7 +217,9 @@ def test_everybody_is_answered_as_is_due(
     row, expected = TABLE[endpoint], TABLE[endpoint].statuses[ROLES.index(role)]
     method, path = endpoint.split()
     names = {"/api/avatars": given.avatar, "/api/recordings": given.recording, "/downloads": given.export}
-    path = path.format(call_id=given.call_id, user_id=given.user_id, name=names.get(path.rsplit("/", 1)[0], ""))
+    path = path.format(
+        call_id=given.call_id, user_id=given.user_id, event="events/summary", name=names.get(path.rsplit("/", 1)[0], "")
+    )
     leaves = path == "/api/auth/logout" and role != "stranger"
     http = running.client(people[PEOPLE[role]]) if leaves else clients[role]
     answer = http.request(method, path, **row.send(given))

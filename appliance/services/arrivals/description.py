@@ -12,7 +12,7 @@ from appliance import logs
 from appliance.config import settings
 from appliance.errors import ApplianceError
 from appliance.models.calls import CallType
-from appliance.services import failures, phones
+from appliance.services import phones
 from appliance.services.arrivals import cdr, mixmonitor
 from appliance.services.calls import Upload
 
@@ -68,18 +68,10 @@ def described(name: str) -> Description:
         direction = direction or mixmonitor.direction_of(record.caller, record.dialled)
         outgoing = direction == "outgoing"
         extension = (record.caller_peer if outgoing else record.answering_peer) or extension
-        number = _phone(number) or (record.dialled if outgoing else record.caller)
+        number = phones.known(number) or (record.dialled if outgoing else record.caller)
     if direction is None:
         raise CallWithinTheHouse
-    return Description(direction, _phone(number), extension, said.started)
-
-
-def _phone(number: str) -> str | None:
-    """A caller may hide the number, and exchanges write "anonymous" or nothing then."""
-    try:
-        return phones.parse(number)
-    except failures.InvalidPhone:
-        return None
+    return Description(direction, phones.known(number), extension, said.started)
 
 
 def _record(uniqueid: str) -> cdr.Record | None:

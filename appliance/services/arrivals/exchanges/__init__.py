@@ -1,0 +1,1 @@
+"""Cloud exchanges: one module for each maker's events, which all say the same of a call."""
