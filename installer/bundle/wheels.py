@@ -6,9 +6,13 @@ import hashlib
 import re
 import subprocess
 import sys
+import tempfile
 import zipfile
 from email.parser import Parser
 from pathlib import Path
+
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
 
 from installer.failures import StepFailed
 
@@ -19,13 +23,17 @@ def collect(lock: Path, python: str, folder: Path) -> Path:
     """Download wheels, build those that are published as source alone; returns the requirements for the target.
 
     Hashes of what is downloaded are the lock's; a wheel built here has a new one, so the bundle's file names its own.
+    python: the target's version in full.
     """
     folder.mkdir(parents=True, exist_ok=True)
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if here != python:
+    if here != python.rpartition(".")[0]:
         raise StepFailed(step="wheels", reason=f"this is Python {here}, the target has {python}: build with that")
     pip = [sys.executable, "-m", "pip", "wheel", "-qq", "--no-deps", "--require-hashes"]
-    subprocess.run([*pip, "-r", str(lock), "-w", str(folder)], check=True)
+    with tempfile.NamedTemporaryFile("w", suffix=".lock", encoding="utf-8") as wanted:
+        wanted.write(needed(lock.read_text(encoding="utf-8"), python))
+        wanted.flush()
+        subprocess.run([*pip, "-r", wanted.name, "-w", str(folder)], check=True)
     lines = []
     for wheel in sorted(folder.glob("*.whl")):
         name, version = wheel.name.split("-")[:2]
@@ -36,6 +44,23 @@ def collect(lock: Path, python: str, folder: Path) -> Path:
     target = folder / "requirements.txt"
     target.write_text("".join(lines), encoding="utf-8")
     return target
+
+
+def needed(lock: str, python: str) -> str:
+    """Of a lock what the target needs, without conditions: pip here would decide them by the Python that runs it.
+
+    3.11.2 of Debian 12, say, needs packages that 3.11.3 does not.
+    """
+    target = {**default_environment(), "python_full_version": python, "python_version": python.rpartition(".")[0]}
+    lines = []
+    for entry in re.split(r"^(?=[A-Za-z0-9])", lock, flags=re.MULTILINE):
+        head, _, hashes = entry.partition("\\\n")
+        if not hashes:
+            continue  # comments before the first package
+        requirement = Requirement(head)
+        if requirement.marker is None or requirement.marker.evaluate({k: str(v) for k, v in target.items()}):
+            lines.append(f"{head.partition(';')[0].strip()} \\\n{hashes}")
+    return "".join(lines)
 
 
 def licences(folder: Path, into: Path) -> list[tuple[str, str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import ipaddress
+import re
 import shutil
 import socket
 import ssl
@@ -15,7 +16,7 @@ import pytest
 from cryptography import x509
 
 from installer import certificate, service
-from installer.bundle import debs, seal
+from installer.bundle import debs, seal, wheels
 from installer.setup import layout
 from installer.setup.step import Journal, Step, StepFails
 from installer.site import Site
@@ -158,6 +159,21 @@ def test_a_package_index_is_one_that_apt_reads(tmp_path: Path) -> None:
     assert f"SHA256: {seal.digest(file)}\n" in stanza
     assert "Filename: ./tiny_1.0_all.deb\n" in stanza
     assert stanza.endswith("\n\n")
+
+
+def test_the_target_gets_what_its_own_python_needs() -> None:
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    debian, later = (wheels.needed(lock, python) for python in ("3.11.2", "3.11.7"))
+    assert "async-timeout==" in debian
+    assert "async-timeout==" not in later
+    locked, wanted = (re.findall(r"^([\w.-]+)(?:\[[\w,]+\])?==", text, re.MULTILINE) for text in (lock, debian))
+    assert len(wanted) > 100
+    assert sorted(set(locked)) == wanted  # each once, in the one version that is for this Python
+    entries = debian.splitlines()
+    assert all(
+        "--hash=" in entries[number + 1] for number, line in enumerate(entries) if line.endswith(" \\") and "==" in line
+    )
+    assert "python_full_version" not in debian
 
 
 class Secure(Running):
