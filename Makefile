@@ -90,6 +90,12 @@ test-vllm: .venv/.installed-dev .venv-vllm/.installed-cpu ## Test against a real
 fuzz: packages .venv/.installed-dev ## Feed the decoder and the upload 10,000 damaged recordings
 	@FUZZ_EXAMPLES=10000 $(BIN)/python -m pytest -q --no-header -p no:randomly tests/test_fuzz.py
 
+# Another seed each time; a run that found something says how to have it again.
+.PHONY: torture
+torture: packages .venv/.installed-dev ## Kill, freeze and fill an appliance at work, count its calls (CALLS=500 OUTAGE=60 SEED=)
+	@nice $(BIN)/python -u -m tests.torture $(if $(CALLS),--calls $(CALLS)) $(if $(OUTAGE),--outage $(OUTAGE)) \
+		$(if $(filter command environment,$(firstword $(origin SEED))),--seed $(SEED))
+
 .PHONY: bench
 bench: .venv/.installed-dev ## Measure speed as ratios against peers in the same run (FULL=1: a million calls)
 	@installer/packages.sh ffmpeg

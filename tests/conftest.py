@@ -88,7 +88,7 @@ class Running:
             with (self.site.logs / f"test-{name}.log").open("ab") as log:
                 self.processes[name] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         if "api" in names:
-            wait_until(lambda: httpx.get(self.url + "/api/health").is_success, 60, "the API")
+            wait_until(lambda: httpx.get(self.url + "/api/health").is_success, 180, "the API")
 
     def kill(self, name: str) -> None:
         process = self.processes.pop(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import psycopg
 from minio import Minio
 
 from installer import stack, supervisor
+from installer.failures import StepFailed
 from installer.site import Site
 from tests.conftest import PASSWORD, _free_port, let_in, wait_until
 
@@ -32,7 +34,15 @@ class Own:
     port: int
 
     def up(self) -> None:
-        stack.up(self.site.data_dir, self.port, lambda _: None)
+        """Again where it takes too long, as a service manager would: other tests may keep the machine busy."""
+        for left in (2, 1, 0):
+            try:
+                stack.up(self.site.data_dir, self.port, lambda _: None)
+            except StepFailed:
+                if not left:
+                    raise
+            else:
+                return
 
     def pids(self, name: str) -> list[int]:
         """A program and everything below it."""
@@ -163,3 +173,32 @@ def orphans(own: Own) -> list[str]:
     keys = {row[0] for row in own.query("SELECT audio_key FROM calls WHERE audio_key IS NOT NULL")}
     rows = own.query("SELECT id::text FROM calls c WHERE NOT EXISTS (SELECT FROM pipelines p WHERE p.call_id = c.id)")
     return sorted(keys ^ own.objects()) + [row[0] for row in rows]
+
+
+FILLER = "filler"
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[Path | None]:
+    """A file system of its own at a folder, in memory; None where nobody may mount one."""
+    if os.geteuid() != 0:
+        yield None
+        return
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=755", "small", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextmanager
+def filled(disk: Path, leaving: int) -> Iterator[None]:
+    """Somebody else's file takes the disk but for so many bytes, and whatever is freed meanwhile stays free."""
+    filler = disk / FILLER
+    try:
+        with filler.open("wb") as file, suppress(OSError):
+            while (room := shutil.disk_usage(disk).free - leaving) > 0:
+                os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), max(4096, min(room, 2**24)))
+        yield
+    finally:
+        filler.unlink()
