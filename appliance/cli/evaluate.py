@@ -9,6 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from appliance.cli import operate
+from appliance.cli.stack import DataDir
+
 if TYPE_CHECKING:
     from rich.status import Status
 
@@ -102,7 +105,7 @@ def speech(
 
 def _print(grid: Grid) -> None:
     """Not squeezed where nobody looks: in a pipe a terminal's 80 columns would cut every figure."""
-    table = Table(*grid.headings)
+    table = Table(*grid.headings, title=grid.title, title_justify="left")
     for row in grid.rows:
         table.add_row(*row)
     console = Console()
@@ -110,12 +113,39 @@ def _print(grid: Grid) -> None:
 
 
 @app.command()
-def analysis() -> None:
-    """The built-in analyst on labelled dealership dialogues, those it was tuned on and those held out."""
-    from appliance.engines.language.builtin import BuiltinAnalyst
-    from appliance.evaluation import analysis
+def analysis(
+    set_dir: Annotated[
+        Path | None, typer.Option("--set", help="Folder (or file) of labelled dialogues; this project's where left out")
+    ] = None,
+    profiles: Annotated[str, typer.Option(help="Profiles to compare, such as builtin,local,openai")] = "builtin",
+    report_dir: Annotated[
+        Path | None, typer.Option("--report", help="Write report.md, report.html, figures.json")
+    ] = None,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="Calls at a time; 1: latency of one alone")] = 1,
+    data_dir: DataDir = Path("var"),
+) -> None:
+    """Agreement with labels, proofs, time and cost of profiles on labelled dialogues, side by side."""
+    from appliance.evaluation import analysis_report, report
+    from appliance.evaluation.analysis import measure, pairs
+    from appliance.evaluation.dialogues import SHIPPED, load_dialogues
+    from appliance.evaluation.profiles import named
 
-    Console().print(analysis.table(analysis.evaluate(BuiltinAnalyst())))
+    operate.find_settings(data_dir)
+    path = set_dir or SHIPPED
+    dialogues, runs = load_dialogues(path), []
+    for name, analyst in named([name.strip() for name in profiles.split(",")]):
+        with Console(stderr=True).status(name) as status:
+
+            def tell(done: int, of: str = name, on: Status = status) -> None:
+                on.update(f"{of}: {done} of {len(dialogues)}")
+
+            runs.append(measure(name, analyst, dialogues, parallel=parallel, tell=tell))
+    made = analysis_report.report(runs, pairs(runs), path.stem)
+    for grid in made.summary:
+        _print(grid)
+    if report_dir:
+        for written in report.write(made, report_dir):
+            typer.echo(written)
 
 
 @app.command()

@@ -1,154 +1,262 @@
-"""How well an analyst agrees with the labels of invented dealership calls."""
+"""How analysts fare on labelled calls: agreement with the labels and with each other, proofs, time and cost."""
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, Literal
+from itertools import combinations
+from statistics import fmean, median
 
-import yaml
-from rich.table import Table
+import numpy as np
 
-from appliance.engines.language import Analysis, Analyst, Conversation, Sentiment, Utterance
+from appliance.engines.language import Analysis, AnalysisRecord, Analyst
+from appliance.engines.language.answer import is_in
 from appliance.engines.language.builtin.lemmas import lemmas_of
 from appliance.engines.language.builtin.ontology import ontology
 from appliance.engines.language.claims import Details
 from appliance.engines.language.limits import SUMMARY_WORDS
 from appliance.engines.language.proofs import plain
-
-DATA = Path(__file__).parent / "data" / "dialogues.yaml"
-
-TURN_MS = 4000
+from appliance.errors import ApplianceError, EngineError
+from appliance.evaluation.agreement import (
+    Agreement,
+    jaccard,
+    kappa,
+    macro_f1,
+    of_lists,
+    of_sets,
+    pearson,
+    share,
+)
+from appliance.evaluation.dialogues import Dialogue, load_dialogues
 
 FOUND = 2 / 3
 """Share of a labelled task's lemmas that one item must hold to count as that task: analysts word tasks differently."""
 
-Split = Literal["tune", "heldout"]
+VALUE = {"positive": 1.0, "neutral": 0.0, "negative": -1.0}
+"""What a labelled sentiment is as a number, to be correlated with scores."""
+
+NO_OUTCOME = "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Dialogue:
-    """A call as text and its labels. Topics by their Russian labels; a task is the words that must be in an item."""
+class Judged:
+    """One call as one analyst left it. `failure` is the code of the error where there is no valid analysis."""
 
-    id: str
-    split: Split
-    conversation: Conversation
-    sentiment: Sentiment
-    intents: frozenset[str]
-    topics: frozenset[str]
-    tasks: tuple[str, ...]
-    outcome: str | None = None
+    dialogue: Dialogue
+    elapsed_s: float
+    record: AnalysisRecord | None = None
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
-    """Micro-averaged agreement of sets of labels, each share 0-1; 0 where there is nothing to divide by."""
+class Answers:
+    """What can be said of valid analyses without labels; shares 0-1, None where nothing was claimed or answered.
 
-    precision: float
-    recall: float
-    f1: float
-
-
-@dataclass(frozen=True, slots=True)
-class AnalysisScore:
-    """How one split went; shares are 0-1. `task_recall` is the share of labelled tasks that were found.
-
-    outcomes: the share of labelled outcomes that were met; None where none is labelled. proven: the share of claims
-    whose quote stands in the segment that they name; 1 where nothing is claimed.
+    claims: all that were made; proven: the share whose quote stands in the segment that it names.
     """
 
-    split: Split
-    dialogues: int
-    sentiment_accuracy: float
-    intents: Agreement
-    topics: Agreement
-    task_recall: float
+    summary_words: float
+    longest_summary: int
     summaries_within_limit: float
-    outcomes: float | None
+    in_language: float
     claims: int
-    proven: float
+    proven: float | None
 
 
-def load_dialogues(path: Path = DATA) -> tuple[Dialogue, ...]:
-    """The labelled calls, in the order of the file."""
-    return tuple(_dialogue(entry) for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["dialogues"])
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What the analyses took: seconds of one call, requests and tokens of all of them, US dollars."""
+
+    latency_p50_s: float
+    latency_p95_s: float
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float
 
 
-def evaluate(analyst: Analyst, dialogues: Iterable[Dialogue] | None = None) -> list[AnalysisScore]:
-    """Analyse every call once and score each split, in the order in which the splits first appear."""
-    groups: dict[Split, list[tuple[Dialogue, Analysis]]] = {}
-    for dialogue in load_dialogues() if dialogues is None else dialogues:
-        found = analyst.analyse(dialogue.conversation).analysis
-        groups.setdefault(dialogue.split, []).append((dialogue, found))
-    return [_score(split, rows) for split, rows in groups.items()]
+@dataclass(frozen=True, slots=True)
+class GroupScore:
+    """How the calls of one group went; shares are 0-1, None where none of them has the label.
+
+    valid: the share of calls with a valid analysis; all other figures are of those calls. failures: by code.
+    correlation: Pearson's, of the score with the label as -1, 0, 1. outcome_f1: mean F1 of all kinds of outcome.
+    """
+
+    group: str
+    dialogues: int
+    valid: float
+    failures: dict[str, int]
+    sentiment_accuracy: float | None
+    sentiment_f1: float | None
+    correlation: float | None
+    intents: Agreement | None
+    topics: Agreement | None
+    outcome_accuracy: float | None
+    outcome_f1: float | None
+    tasks: Agreement | None
+    answers: Answers | None
+    effort: Effort
 
 
-def table(scores: Sequence[AnalysisScore]) -> Table:
-    """The scores for a terminal; precision and recall stand behind each F1."""
-    made = Table(
-        "split", "calls", "sentiment", "intents F1 (P/R)", "topics F1 (P/R)", "tasks found", "summary in limit"
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything that one analyst did on a set."""
+
+    name: str
+    model: str
+    judged: tuple[Judged, ...]
+
+    @property
+    def groups(self) -> list[GroupScore]:
+        """Each group in the order in which they first appear, then all together where there are several."""
+        names = list(dict.fromkeys(judged.dialogue.split for judged in self.judged))
+        parted = [score(name, [j for j in self.judged if j.dialogue.split == name]) for name in names]
+        return parted if len(parted) == 1 else [*parted, score("all", self.judged)]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """How far two analysts agree on the calls that both analysed; shares 0-1, None where there are none.
+
+    kappa: Cohen's, of the sentiment. intents: the mean share of common ones.
+    """
+
+    one: str
+    other: str
+    dialogues: int
+    sentiment: float | None
+    kappa: float | None
+    correlation: float | None
+    intents: float | None
+    outcome: float | None
+
+
+def measure(
+    name: str,
+    analyst: Callable[[], Analyst],
+    dialogues: Sequence[Dialogue],
+    *,
+    parallel: int = 1,
+    tell: Callable[[int], None] = lambda _: None,
+) -> Run:
+    """Analyse every call once, `parallel` at a time; one that fails is counted by its code.
+
+    analyst: makes one for each call. tell: is told how many calls are done.
+    """
+    done = []
+    with ThreadPoolExecutor(parallel) as pool:
+        for judged in pool.map(lambda dialogue: _judged(analyst(), dialogue), dialogues):
+            done.append(judged)
+            tell(len(done))
+    models = Counter(judged.record.model for judged in done if judged.record)
+    return Run(name, models.most_common(1)[0][0] if models else "", tuple(done))
+
+
+def evaluate(analyst: Analyst, dialogues: Sequence[Dialogue] | None = None) -> Run:
+    """One analyst that may be used again and again, by default on the dialogues written for this project."""
+    return measure(analyst.provider, lambda: analyst, load_dialogues() if dialogues is None else dialogues)
+
+
+def _judged(analyst: Analyst, dialogue: Dialogue) -> Judged:
+    began = time.monotonic()
+    try:
+        record = analyst.analyse(dialogue.conversation)
+    except (EngineError, ApplianceError) as error:
+        return Judged(dialogue, time.monotonic() - began, failure=error.code)
+    return Judged(dialogue, time.monotonic() - began, record)
+
+
+def score(group: str, judged: Sequence[Judged]) -> GroupScore:
+    """The figures of some calls together."""
+    rows = [(j.dialogue, j.record.analysis) for j in judged if j.record]
+    feelings = [(d.sentiment, found.sentiment) for d, found in rows if d.sentiment]
+    outcomes = [(d.outcome, outcome_of(found)) for d, found in rows if d.outcome]
+    intents = [(d.intents, frozenset(found.intents)) for d, found in rows if d.intents is not None]
+    topics = [(d.topics, _russian_topics(found)) for d, found in rows if d.topics is not None]
+    tasks = [(_lemmas(d.tasks, d), _lemmas(found.action_items, d)) for d, found in rows if d.tasks is not None]
+    return GroupScore(
+        group=group,
+        dialogues=len(judged),
+        valid=share(j.record is not None for j in judged),
+        failures=dict(Counter(j.failure for j in judged if j.failure)),
+        sentiment_accuracy=share(a == b for a, b in feelings) if feelings else None,
+        sentiment_f1=macro_f1(feelings),
+        correlation=pearson([(VALUE[d.sentiment], f.sentiment_score) for d, f in rows if d.sentiment]),
+        intents=of_sets(intents) if intents else None,
+        topics=of_sets(topics) if topics else None,
+        outcome_accuracy=share(a == b for a, b in outcomes) if outcomes else None,
+        outcome_f1=macro_f1(outcomes),
+        tasks=of_lists(tasks, _is_task) if tasks else None,
+        answers=_answers(rows) if rows else None,
+        effort=_effort(judged),
     )
-    made.add_column("outcome")
-    made.add_column("claims proven")
-    for score in scores:
-        sets = (f"{a.f1:.2f} ({a.precision:.2f}/{a.recall:.2f})" for a in (score.intents, score.topics))
-        shares = (f"{share:.0%}" for share in (score.task_recall, score.summaries_within_limit))
-        ends = "-" if score.outcomes is None else f"{score.outcomes:.0%}"
-        proven = f"{score.proven:.0%} of {score.claims}"
-        made.add_row(score.split, str(score.dialogues), f"{score.sentiment_accuracy:.0%}", *sets, *shares, ends, proven)
-    return made
 
 
-def _dialogue(entry: dict[str, Any]) -> Dialogue:
-    utterances = tuple(
-        Utterance(str(n), turn["speaker"], n * TURN_MS, (n + 1) * TURN_MS, turn["text"])
-        for n, turn in enumerate(entry["turns"])
-    )
-    labels = entry["labels"]
-    return Dialogue(
-        id=entry["id"],
-        split=entry["split"],
-        conversation=Conversation(utterances, entry["language"], "incoming"),
-        sentiment=labels["sentiment"],
-        intents=frozenset(labels["intents"]),
-        topics=frozenset(labels["topics"]),
-        tasks=tuple(labels["action_items"]),
-        outcome=labels.get("outcome"),
+def pairs(runs: Sequence[Run]) -> list[Pair]:
+    """How far each two of the analysts agree."""
+    return [_pair(one, other) for one, other in combinations(runs, 2)]
+
+
+def _pair(one: Run, other: Run) -> Pair:
+    both = [(a.record.analysis, b.record.analysis)
+            for a, b in zip(one.judged, other.judged, strict=True) if a.record and b.record]  # fmt: skip
+    feelings = [(a.sentiment, b.sentiment) for a, b in both]
+    return Pair(
+        one=one.name,
+        other=other.name,
+        dialogues=len(both),
+        sentiment=share(a == b for a, b in feelings) if both else None,
+        kappa=kappa(feelings),
+        correlation=pearson([(a.sentiment_score, b.sentiment_score) for a, b in both]),
+        intents=fmean(jaccard(frozenset(a.intents), frozenset(b.intents)) for a, b in both) if both else None,
+        outcome=share(outcome_of(a) == outcome_of(b) for a, b in both) if both else None,
     )
 
 
-def _score(split: Split, rows: Sequence[tuple[Dialogue, Analysis]]) -> AnalysisScore:
-    tasks = [_holds(task, found) for dialogue, found in rows for task in dialogue.tasks]
-    ends = [found.details.outcome for dialogue, found in rows if dialogue.outcome]
-    labelled = [dialogue.outcome for dialogue, _ in rows if dialogue.outcome]
-    met = [end is not None and end.kind == label for end, label in zip(ends, labelled, strict=True)]
+def outcome_of(found: Analysis) -> str:
+    """The kind of outcome; `none` where none was claimed, or none proven."""
+    return found.details.outcome.kind if found.details.outcome else NO_OUTCOME
+
+
+def _answers(rows: Sequence[tuple[Dialogue, Analysis]]) -> Answers:
+    words = [len(found.summary.split()) for _, found in rows]
     proofs = [proof for dialogue, found in rows for proof in _proofs(dialogue, found.details)]
-    return AnalysisScore(
-        split=split,
-        dialogues=len(rows),
-        sentiment_accuracy=_share(found.sentiment == dialogue.sentiment for dialogue, found in rows),
-        intents=_agreement(rows, lambda d: d.intents, lambda a: frozenset(a.intents)),
-        topics=_agreement(rows, lambda d: d.topics, _russian_topics),
-        task_recall=_share(tasks),
-        summaries_within_limit=_share(0 < len(found.summary.split()) <= SUMMARY_WORDS for _, found in rows),
-        outcomes=_share(met) if met else None,
-        claims=len(proofs),
-        proven=_share(proofs) if proofs else 1.0,
+    # An analyst that reports no claims is counted by those that are there.
+    made = sum(max(found.details.claims, len(_proofs(dialogue, found.details))) for dialogue, found in rows)
+    return Answers(
+        summary_words=median(words),
+        longest_summary=max(words),
+        summaries_within_limit=share(0 < count <= SUMMARY_WORDS for count in words),
+        in_language=share(is_in(found.summary, dialogue.conversation.language) for dialogue, found in rows),
+        claims=made,
+        proven=sum(proofs) / made if made else None,
     )
 
 
-def _agreement(
-    rows: Sequence[tuple[Dialogue, Analysis]],
-    wanted: Callable[[Dialogue], frozenset[str]],
-    given: Callable[[Analysis], frozenset[str]],
-) -> Agreement:
-    pairs = [(wanted(dialogue), given(found)) for dialogue, found in rows]
-    right = sum(len(a & b) for a, b in pairs)
-    precision = right / max(1, sum(len(b) for _, b in pairs))
-    recall = right / max(1, sum(len(a) for a, _ in pairs))
-    return Agreement(precision, recall, 2 * precision * recall / (precision + recall) if right else 0.0)
+def _proofs(dialogue: Dialogue, details: Details) -> list[bool]:
+    """Of each claim that was kept, whether its quote stands in the very segment that it names."""
+    said = {utterance.id: plain(utterance.text) for utterance in dialogue.conversation.utterances}
+    single = (details.outcome, details.trade_in, details.credit, details.next_contact)
+    claims = [*details.cars, *details.objections, *details.tasks, *(claim for claim in single if claim)]
+    return [plain(claim.quote) in said.get(claim.segment, "") for claim in claims if claim.quote or claim.segment]
+
+
+def _effort(judged: Sequence[Judged]) -> Effort:
+    records = [j.record for j in judged if j.record]
+    p50, p95 = np.percentile([j.elapsed_s for j in judged], (50, 95))
+    return Effort(
+        latency_p50_s=float(p50),
+        latency_p95_s=float(p95),
+        requests=sum(record.requests for record in records),
+        prompt_tokens=sum(record.prompt_tokens for record in records),
+        completion_tokens=sum(record.completion_tokens for record in records),
+        cost=sum(record.cost for record in records),
+    )
 
 
 @lru_cache
@@ -160,19 +268,9 @@ def _russian_topics(found: Analysis) -> frozenset[str]:
     return frozenset(_russian_labels().get(topic.casefold(), topic.casefold()) for topic in found.topics)
 
 
-def _holds(task: str, found: Analysis) -> bool:
-    wanted = set(lemmas_of(task, found.language))
-    return any(len(wanted & set(lemmas_of(item, found.language))) >= FOUND * len(wanted) for item in found.action_items)
+def _lemmas(items: Iterable[str], dialogue: Dialogue) -> list[frozenset[str]]:
+    return [frozenset(lemmas_of(item, dialogue.conversation.language)) for item in items]
 
 
-def _proofs(dialogue: Dialogue, details: Details) -> list[bool]:
-    """Of each claim, whether its quote stands in the very segment that it names."""
-    said = {utterance.id: plain(utterance.text) for utterance in dialogue.conversation.utterances}
-    single = (details.outcome, details.trade_in, details.credit, details.next_contact)
-    claims = [*details.cars, *details.objections, *details.tasks, *(claim for claim in single if claim)]
-    return [plain(claim.quote) in said.get(claim.segment, "") for claim in claims if claim.quote or claim.segment]
-
-
-def _share(outcomes: Iterable[bool]) -> float:
-    listed = list(outcomes)
-    return sum(listed) / len(listed) if listed else 0.0
+def _is_task(wanted: frozenset[str], item: frozenset[str]) -> bool:
+    return len(wanted & item) >= FOUND * len(wanted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
@@ -34,11 +34,12 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """A bar plot: for each label one bar of each series, a share 0-1; None is left out."""
+    """A bar plot: for each label one bar of each series, a share 0-1 or as `shown`; None is left out."""
 
     title: str
     labels: Sequence[str]
     series: Sequence[tuple[str, Sequence[float | None]]]
+    shown: Callable[[float], str] = "{:.1%}".format
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def svg(bars: Bars) -> str:
             at = y + n * BAR
             colour = COLOURS[n % len(COLOURS)]
             drawn.append(f'<rect x="{LABEL}" y="{at}" width="{length:.1f}" height="{BAR - 3}" fill="{colour}"/>')
-            drawn.append(f'<text x="{LABEL + length + 5:.1f}" y="{at + 10}" font-size="11">{value:.1%}</text>')
+            drawn.append(f'<text x="{LABEL + length + 5:.1f}" y="{at + 10}" font-size="11">{bars.shown(value)}</text>')
     shape = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
     style = 'font-family="system-ui, sans-serif" font-size="13" fill="#1f2937"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {shape} {style} role="img">' + "".join(drawn) + "</svg>"

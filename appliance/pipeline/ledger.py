@@ -15,8 +15,8 @@ from appliance.errors import ApplianceError, EngineError
 from appliance.pipeline.providers import Chosen, chosen
 from appliance.store import audit, db, language
 
-Purpose = Literal["analysis", "reanalysis", "test"]
-"""analysis: by the chosen profile alone. reanalysis, test: by one that somebody named."""
+Purpose = Literal["analysis", "reanalysis", "test", "evaluation"]
+"""analysis: by the chosen profile alone. The others: by one that somebody named."""
 
 SHORT_WAIT_S = 1.0
 

@@ -22,9 +22,9 @@ DIALOGUES = yaml.safe_load((SAMPLES / "dialogues.yaml").read_text(encoding="utf-
 TIMINGS = yaml.safe_load((SAMPLES / "timings.yaml").read_text(encoding="utf-8"))
 
 
-def evaluate(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def evaluate(home: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.prefix) / "bin" / "appliance"), "evaluate", *arguments]
-    environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(home), "LANG": "C.UTF-8"}
+    environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(home), "LANG": "C.UTF-8", **settings}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 

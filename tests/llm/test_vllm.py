@@ -20,7 +20,7 @@ from appliance.engines.language.limits import label_of
 from appliance.engines.language.openai_compatible import OpenAiCompatibleAnalyst
 from appliance.engines.language.profiles import Profile
 from appliance.errors import EngineError
-from appliance.evaluation.analysis import DATA, load_dialogues
+from appliance.evaluation.dialogues import SHIPPED, load_dialogues
 from tests.conftest import ROOT, _free_port, wait_until
 
 PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
@@ -84,7 +84,7 @@ def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vllm]:
     if not PYTHON.is_file():
         pytest.skip("NO VLLM: `make test-vllm` installs it where a CPU torch can be had")
     folder = tmp_path_factory.mktemp("vllm") / "tiny"
-    texts = [str(DATA), str(ROOT / "appliance" / "engines" / "prompts" / "analysis.yaml")]
+    texts = [str(SHIPPED), str(ROOT / "appliance" / "engines" / "prompts" / "analysis.yaml")]
     made = [str(PYTHON), str(Path(__file__).parent / "tiny_model.py"), str(folder), *texts]
     subprocess.run(made, check=True, capture_output=True, timeout=120)
     server = Vllm(folder, _free_port())

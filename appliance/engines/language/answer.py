@@ -105,7 +105,7 @@ def parse(content: str, language: str) -> Answer:
     answer: Answer = fitting(Answer, content)
     if not answer.summary.strip():
         raise AnswerUnfit("summary: is empty")
-    if not _is_in(answer.summary, language):
+    if not is_in(answer.summary, language):
         raise AnswerUnfit(f"summary: is not in the language of the call ({language})")
     return answer
 
@@ -121,7 +121,8 @@ def fitting(shape: type[BaseModel], content: str) -> Any:
         raise AnswerUnfit("; ".join(found)) from None
 
 
-def _is_in(summary: str, language: str) -> bool:
+def is_in(summary: str, language: str) -> bool:
+    """Whether a text is in the script of a language; names in another script do not count against it."""
     cyrillic, latin = len(CYRILLIC.findall(summary)), len(LATIN.findall(summary))
     if language == "en":
         return cyrillic <= latin

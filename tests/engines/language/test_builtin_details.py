@@ -11,7 +11,8 @@ from appliance.engines.language import AnalysisRecord, Conversation, Utterance
 from appliance.engines.language.builtin import BuiltinAnalyst
 from appliance.engines.language.claims import Claim, Details, Outcome
 from appliance.engines.language.proofs import Proofs
-from appliance.evaluation.analysis import evaluate, load_dialogues
+from appliance.evaluation.analysis import evaluate
+from appliance.evaluation.dialogues import load_dialogues
 
 ANALYST = BuiltinAnalyst()
 
@@ -106,10 +107,12 @@ def test_the_evaluation_counts_outcomes_and_proofs() -> None:
             outcome = Outcome(kind="sold", when=None, reason=None, segment="0", quote="этого никто не говорил")
             return replace(record, analysis=replace(record.analysis, details=Details(outcome=outcome)))
 
-    tuned = [dialogue for dialogue in load_dialogues() if dialogue.outcome]
-    (honest,), (lying,) = evaluate(ANALYST, tuned), evaluate(Liar(), tuned)
-    assert honest.proven == 1
-    assert honest.claims > 50
-    assert honest.outcomes
-    assert 0.8 < honest.outcomes < 1
-    assert (lying.outcomes, lying.proven, lying.claims) == (0, 0, len(tuned))
+    tuned = [dialogue for dialogue in load_dialogues() if dialogue.split == "tune"]
+    (honest,), (lying,) = evaluate(ANALYST, tuned).groups, evaluate(Liar(), tuned).groups
+    assert honest.answers
+    assert lying.answers
+    assert honest.answers.proven == 1
+    assert honest.answers.claims > 50
+    assert honest.outcome_accuracy
+    assert 0.8 < honest.outcome_accuracy < 1
+    assert (lying.outcome_accuracy, lying.answers.proven, lying.answers.claims) == (0, 0, len(tuned))

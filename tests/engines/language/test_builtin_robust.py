@@ -16,7 +16,8 @@ from appliance.engines.language.builtin.ontology import ontology
 from appliance.engines.language.builtin.patterns import Patterns
 from appliance.engines.language.builtin.times import When, when_of
 from appliance.engines.language.limits import SUMMARY_WORDS, label_of
-from appliance.evaluation.analysis import evaluate, load_dialogues, table
+from appliance.evaluation.analysis import evaluate
+from appliance.evaluation.dialogues import load_dialogues
 
 ANALYST = BuiltinAnalyst()
 WORDS = st.sampled_from(
@@ -175,9 +176,13 @@ def test_whatever_is_said_the_answer_keeps_its_contract(said: list[tuple[str, st
 
 
 def test_it_agrees_with_the_labelled_calls_that_it_was_tuned_on() -> None:
-    tune, _ = evaluate(ANALYST)
-    assert tune.split == "tune"
+    tune, heldout, _ = evaluate(ANALYST).groups
+    assert (tune.group, heldout.group) == ("tune", "heldout")
+    assert tune.sentiment_accuracy
+    assert tune.intents
     assert tune.sentiment_accuracy >= 0.75
     assert tune.intents.f1 >= 0.7
-    assert tune.summaries_within_limit == 1
-    assert table([tune]).row_count == 1
+    for split in (tune, heldout):
+        assert split.valid == 1
+        assert split.answers
+        assert split.answers.summaries_within_limit == 1

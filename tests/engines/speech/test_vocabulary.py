@@ -10,7 +10,7 @@ import yaml
 from appliance.engines.speech import Correction, SpokenSegment, Transcription, Word
 from appliance.engines.speech.corrections import corrected
 from appliance.engines.speech.vocabulary import Name, Vocabulary, makes_and_models, of_names
-from appliance.evaluation.analysis import DATA as LABELLED
+from appliance.evaluation.dialogues import SHIPPED as LABELLED
 from tests.conftest import ROOT, SAMPLES
 
 
