@@ -144,6 +144,9 @@ class Settings(BaseSettings):
     watch_stable_s: float = Field(
         30, gt=0, description="How long a file in the watch folder must be unchanged before it is taken, in seconds."
     )
+    watch_caller_channel: Literal["left", "right", "unknown"] = Field(
+        "unknown", description="Channel of who called in stereo recordings of the watch folder; tells the manager's."
+    )
     watch_cdr_file: str = Field(
         "", description="Asterisk's call detail records (Master.csv) for calls in the watch folder; empty: names only."
     )

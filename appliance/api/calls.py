@@ -24,6 +24,7 @@ from appliance.api.schemas import (
     Message,
     UploadOut,
 )
+from appliance.engines.roles import Channel
 from appliance.models.calls import CallType
 from appliance.services import calls, exports, failures, holds
 
@@ -47,6 +48,9 @@ def upload(
     when: Annotated[
         datetime | None, Form(alias="date", description="When the call took place; now where it is left out")
     ] = None,
+    manager_channel: Annotated[
+        Channel | None, Form(description="The manager's channel of a stereo recording, where it is known")
+    ] = None,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> UploadOut:
     """Upload a recording: wav, mp3 or m4a, up to 100 MB and 60 minutes. The answer comes before it is processed."""
@@ -65,6 +69,7 @@ def upload(
             phone=phoneNumber,
             date=when.astimezone() if when else None,
             idempotency_key=idempotency_key,
+            manager_channel=manager_channel,
         ),
     )
     return UploadOut(id=call_id, message=RECEIVED[language])

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from appliance.api.analysis_schemas import AnalysisBrief, AnalysisOut
 from appliance.api.shapes import Moment, Shape
 from appliance.engines.conversation import Spoken, figures
+from appliance.engines.roles import Channel, Rule
 from appliance.engines.speech import RemovalReason
 from appliance.models import Call, Segment, User
 from appliance.models.analyses import OutcomeKind
@@ -219,7 +220,9 @@ class ConversationOut(Shape):
     @classmethod
     def of(cls, call: Call) -> ConversationOut:
         spoken = (Spoken(s.start_ms, s.end_ms, s.speaker, s.text) for s in call.segments)
-        return cls(**asdict(figures(spoken, call.duration_ms, channels_apart=(call.audio_channels or 1) > 1)))
+        # None: processed before this was noted.
+        apart = (call.audio_channels or 1) > 1 if call.channels_apart is None else call.channels_apart
+        return cls(**asdict(figures(spoken, call.duration_ms, channels_apart=apart)))
 
 
 class RemovalOut(Shape):
@@ -250,8 +253,11 @@ class CallOut(CallBrief):
     language: str | None = None
     transcript_model: str | None = Field(None, description="The weights that heard the call")
     transcript_notice: str | None = Field(None, description="What to know about a transcript of these weights")
-    speaker_rule: str | None = Field(None, description="What decided who is the client")
-    speakers_swapped: bool = Field(False, description="A person has turned that decision round since")
+    manager_channel: Channel | None = Field(None, description="The manager's channel, where the exchange knows it")
+    speaker_rule: Rule | None = Field(None, description="What decided who is the client")
+    speakers_swapped: bool = Field(
+        False, description="A person has turned that decision round; it stays so when the call is processed anew"
+    )
     speaker_confidence: float | None = Field(None, ge=0, le=1)
     removals: list[RemovalOut] = Field(description="What was taken out of the transcript as invented; often empty")
     corrections: list[CorrectionOut] = Field(description="Names that were put right; often empty")
@@ -273,6 +279,7 @@ class CallOut(CallBrief):
         for name, value in (
             ("language", call.language),
             ("transcript_model", call.transcript_model),
+            ("manager_channel", call.manager_channel),
             ("speaker_rule", call.roles_rule),
             ("speaker_confidence", call.roles_confidence),
             ("held_since", call.held_since),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +26,30 @@ INTRODUCTION_SEGMENTS = 4
 BOTH_SIDES = 3.0
 """Cues for each side, in rough log-odds, from which on one voice cannot have said it all."""
 
+AT_ONCE_MS = 300
+"""People who begin within this time of each other both meant to speak first."""
+
+ANSWERS_FIRST = 0.75
+"""How likely it is that whoever was called speaks first, as people do who pick up a telephone."""
+
+HAIR = 0.55
+
+Channel = Literal["left", "right"]
+
+Rule = Literal[
+    "correction",
+    "channel_setting",
+    "exchange",
+    "introduction",
+    "role_cues",
+    "direction",
+    "first_speaker",
+    "single_voice",
+]
+"""What decided. correction: what a person put right before the call was processed anew. exchange: the telephone
+exchange knows the manager's channel. direction: who was called answers first; first_speaker: the same where both began
+nearly at once."""
+
 SENTENCE = re.compile(r"(?<=[.!?…])\s+")
 
 
@@ -34,7 +58,7 @@ class Roles:
     """The speaker number that is the manager, the rule that decided, and how sure it is (0.5-1)."""
 
     manager: int
-    rule: Literal["channel_setting", "introduction", "role_cues", "direction", "first_speaker", "single_voice"]
+    rule: Rule
     confidence: float
 
 
@@ -60,16 +84,20 @@ def assign_roles(
     *,
     direction: Literal["incoming", "outgoing"],
     manager_channel: Literal["left", "right", "auto"] = "auto",
+    exchange_channel: Channel | None = None,
     stereo: bool = False,
     names: Sequence[str] = (),
 ) -> Roles:
     """Decide who the manager is.
 
-    In this order: the channel setting, who introduces himself as the dealership (or with a manager's name), what only
-    one of the two would say, the direction of the call, who speaks first.
+    In this order: the site's channel setting, the channel that the telephone exchange names for this call, who
+    introduces himself as the dealership (or with a manager's name), what only one of the two would say, the direction
+    of the call, who speaks first. names: the manager's.
     """
     if stereo and manager_channel != "auto":
         return Roles(0 if manager_channel == "left" else 1, "channel_setting", 1.0)
+    if stereo and exchange_channel is not None:
+        return Roles(0 if exchange_channel == "left" else 1, "exchange", 0.99)
     speakers = sorted({segment.speaker for segment in segments})
     lead = {speaker: _manager_score(segments, speaker) for speaker in speakers}
     if len(speakers) < 2:
@@ -84,11 +112,41 @@ def assign_roles(
     difference = lead[first] - lead[second]
     if abs(difference) >= CERTAIN_CUES:
         return Roles(first if difference > 0 else second, "role_cues", _probability(abs(difference)))
+    return _who_answered(segments, (first, second), direction, difference)
+
+
+def _who_answered(
+    segments: Sequence[SpeakerSegment],
+    speakers: tuple[int, int],
+    direction: Literal["incoming", "outgoing"],
+    difference: float,
+) -> Roles:
+    """Who was called speaks first. Cues too weak to decide alone make that surer, or less sure."""
+    first, second = speakers
     opener = segments[0].speaker
     other = second if opener == first else first
-    if direction == "incoming":
-        return Roles(opener, "direction", 0.75)
-    return Roles(other, "direction", 0.7)
+    manager = opener if direction == "incoming" else other
+    began = {who: min(s.start_ms for s in segments if s.speaker == who) for who in speakers}
+    hair = abs(began[first] - began[second]) < AT_ONCE_MS
+    prior = HAIR if hair else ANSWERS_FIRST
+    cues = difference if manager == first else -difference
+    return Roles(manager, "first_speaker" if hair else "direction", _probability(2 * _logit(prior) + cues))
+
+
+def as_corrected(segments: Sequence[SpeakerSegment], said: Mapping[str, Sequence[tuple[int, int]]]) -> Roles | None:
+    """The roles that a person gave the call before it was processed anew; None where they say nothing about it.
+
+    said: when A and B spoke in the transcript that the person put right, in milliseconds.
+    """
+    lead = dict.fromkeys({segment.speaker for segment in segments}, 0)
+    for segment in segments:
+        for side, spans in said.items():
+            overlap = sum(max(0, min(end, segment.end_ms) - max(start, segment.start_ms)) for start, end in spans)
+            lead[segment.speaker] += overlap if side == "B" else -overlap
+    if len(set(lead.values())) < min(2, len(lead)) or not any(lead.values()):
+        return None
+    most = max(lead, key=lambda speaker: lead[speaker])
+    return Roles(1 - most if len(lead) == 1 and lead[most] < 0 else most, "correction", 1.0)
 
 
 def both_sides_speak(texts: Sequence[str]) -> bool:
@@ -129,3 +187,7 @@ def _lead(said: str) -> float:
 
 def _probability(difference: float) -> float:
     return round(min(0.99, 1 / (1 + math.exp(-difference / 2))), 2)
+
+
+def _logit(probability: float) -> float:
+    return math.log(probability / (1 - probability))

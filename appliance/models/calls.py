@@ -32,6 +32,7 @@ class Call(Identified, Timestamped, Base):
     __table_args__ = (
         CheckConstraint(one_of("type", "incoming", "outgoing"), name="type"),
         CheckConstraint(one_of("status", "in-progress", "completed", "missed"), name="status"),
+        CheckConstraint(one_of("manager_channel", "left", "right"), name="manager_channel"),
         CheckConstraint("duration_ms >= 0", name="duration_not_negative"),
         UniqueConstraint("audio_key"),
         UniqueConstraint("uploaded_by_id", "idempotency_key"),
@@ -72,6 +73,12 @@ class Call(Identified, Timestamped, Base):
 
     language: Mapped[str | None]
     transcript_model: Mapped[str | None]
+    manager_channel: Mapped[Literal["left", "right"] | None] = mapped_column(
+        Text, comment="The manager's channel, as the telephone exchange or the uploader knows it"
+    )
+    channels_apart: Mapped[bool | None] = mapped_column(
+        comment="Whether each side was heard on a channel of its own; a recording of two channels may hold one sound"
+    )
     roles_rule: Mapped[str | None] = mapped_column(comment="What decided who is A and who is B")
     roles_confidence: Mapped[float | None]
     removals: Mapped[list[Any]] = mapped_column(

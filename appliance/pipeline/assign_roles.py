@@ -7,10 +7,11 @@ from typing import Any
 from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 
-from appliance.engines.roles import assign_roles
+from appliance.engines.roles import as_corrected, assign_roles
 from appliance.models import Call, Segment
 from appliance.pipeline.diarize import SPEAKER_SEGMENTS
 from appliance.pipeline.stage import Queue, StageContext
+from appliance.store import pipelines
 
 
 class AssignRoles:
@@ -20,11 +21,14 @@ class AssignRoles:
     queue: Queue = "speech"
 
     def run(self, context: StageContext) -> dict[str, Any]:
-        roles = assign_roles(
-            SPEAKER_SEGMENTS.validate_python(context.outputs["diarize"]["segments"]),
+        segments = SPEAKER_SEGMENTS.validate_python(context.outputs["diarize"]["segments"])
+        known = context.outputs.get(pipelines.CORRECTED)
+        roles = (as_corrected(segments, known) if known else None) or assign_roles(
+            segments,
             direction=context.direction,
             manager_channel=context.equipment.settings.stereo_manager_channel,
-            stereo=context.outputs["diarize"]["diarizer"] == "channels",
+            exchange_channel=context.manager_channel,
+            stereo=channels_apart(context),
             names=(context.manager_name,),
         )
         return {"manager": roles.manager, "rule": roles.rule, "confidence": roles.confidence}
@@ -54,11 +58,18 @@ class AssignRoles:
             .values(
                 roles_rule=output["rule"],
                 roles_confidence=output["confidence"],
-                speakers_swapped=False,
+                # What a person put right stays so when the call is processed anew.
+                speakers_swapped=output["rule"] == "correction",
+                channels_apart=channels_apart(context),
                 client_ms=_spoken(rows, "A"),
                 manager_ms=_spoken(rows, "B"),
             )
         )
+
+
+def channels_apart(context: StageContext) -> bool:
+    """Whether each side has a channel of its own."""
+    return bool(context.outputs["diarize"]["diarizer"] == "channels")
 
 
 def _spoken(rows: list[dict[str, Any]], speaker: str) -> int:

@@ -81,7 +81,7 @@ def run_next(queue: Queue, equipment: Equipment) -> Ran | None:
             return None
         call_id, name = claimed
         facts = session.execute(
-            select(Call.type, Call.audio_key, User.name)
+            select(Call.type, Call.audio_key, Call.manager_channel, User.name)
             .join(User, Call.manager_id == User.id)
             .where(Call.id == call_id)
         ).one()
@@ -99,6 +99,7 @@ def run_next(queue: Queue, equipment: Equipment) -> Ran | None:
                     equipment,
                     _progress(call_id, stage, check),
                     check,
+                    facts.manager_channel,
                 )
                 done = _run_and_record(stage, context, owner, check)
         except LeaseLost:

@@ -28,6 +28,8 @@ class StageContext:
     """Tells how far the stage is, 0-1; raises where the lease was lost, which ends the stage."""
     check: Callable[[], None] = lambda: None
     """Raises where the lease was lost or the process stops, and says nothing otherwise."""
+    manager_channel: Literal["left", "right"] | None = None
+    """The manager's channel, where the telephone exchange knows it."""
 
 
 class Stage(Protocol):

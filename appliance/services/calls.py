@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from appliance import logs, metrics
 from appliance.config import Settings, settings
 from appliance.engines import audio, sandbox
+from appliance.engines.roles import Channel
 from appliance.models import AiAnalysis, AnalysisVersion, Call, Pipeline, Segment
 from appliance.models.calls import CallType
 from appliance.pipeline import plan
@@ -42,7 +43,8 @@ REFUSALS = {
 class Upload:
     """A recording that arrived: the open file and its path (read from any position), and what was said of it.
 
-    extension: whose call it is; `manager_name` where there is none. arrival: key of what arrived by itself.
+    manager_channel: of a stereo recording, where it is known. extension: whose call it is; `manager_name` where
+    there is none. arrival: key of what arrived by itself.
     """
 
     file: BinaryIO
@@ -55,6 +57,7 @@ class Upload:
     idempotency_key: str | None = None
     extension: str | None = None
     arrival: str | None = None
+    manager_channel: Channel | None = None
 
 
 def receive(viewer: Viewer | None, upload: Upload) -> UUID:
@@ -149,6 +152,7 @@ def _create(
             audio_bytes=size,
             audio_codec=facts.codec,
             audio_channels=facts.channels,
+            manager_channel=upload.manager_channel,
         )
         session.add(call)
         session.flush()

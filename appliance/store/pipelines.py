@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Float, Row, delete, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from appliance.models import AiAnalysis, Call, Pipeline, StageOutput
+from appliance.models import AiAnalysis, Call, Pipeline, Segment, StageOutput
 from appliance.store import events
 
 BACKLOG_S = 4 * 3600
@@ -200,9 +200,27 @@ def restart(session: Session, call_id: UUID, first_stage: str) -> bool:
     if restarted is None:
         return False
     session.execute(delete(StageOutput).where(StageOutput.call_id == call_id))
+    _keep_correction(session, call_id)
     session.execute(update(Call).where(Call.id == call_id).values(status="in-progress"))
     session.execute(update(AiAnalysis).where(AiAnalysis.call_id == call_id).values(processing_status="pending"))
     return True
+
+
+CORRECTED = "corrected speakers"
+"""Under this name it is kept when A and B spoke, as a person has put it right: {A: [[start_ms, end_ms]], B: ...}."""
+
+
+def _keep_correction(session: Session, call_id: UUID) -> None:
+    """Who was client and who manager survives that a transcript is made anew, where a person has said so."""
+    rows = session.execute(
+        select(Segment.speaker, Segment.start_ms, Segment.end_ms)
+        .join(Call, Call.id == Segment.call_id)
+        .where(Call.id == call_id, Call.speakers_swapped)
+        .order_by(Segment.position)
+    ).all()
+    if rows:
+        said = {side: [[r.start_ms, r.end_ms] for r in rows if r.speaker == side] for side in ("A", "B")}
+        session.execute(insert(StageOutput).values(call_id=call_id, stage=CORRECTED, output=said, elapsed_ms=0))
 
 
 STOOD_IN = "stood in"

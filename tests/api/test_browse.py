@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import wave
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import numpy as np
 import pytest
 from sqlalchemy import delete, select
 
+from appliance.engines import audio
+from appliance.engines.speech import SAMPLE_RATE
 from appliance.models import AiAnalysis, Call, ObjectDeletion, Pipeline, Segment, User
 from appliance.store import db, objects, users
 from tests.conftest import SAMPLES, Running, processed, upload, wait_until
@@ -276,6 +281,36 @@ class TestChanges:
         again = http.post(f"/api/calls/{known[0]}/swap-speakers").json()
         assert [s["speaker"] for s in again["transcript"]] == before
         assert not again["speakers_swapped"]
+
+    def test_what_a_person_put_right_survives_processing_anew(self, running: Running, people: dict[str, str]) -> None:
+        http = running.client(people["admin"])
+        call_id = upload(http, SAMPLES / "ru-complaint.wav", manager_channel="left").json()["id"]
+        first = processed(http, call_id)
+        assert first["speaker_rule"] == "exchange"
+        assert first["manager_channel"] == "left"
+        turned = http.post(f"/api/calls/{call_id}/swap-speakers").json()
+        assert http.post(f"/api/calls/{call_id}/reprocess").status_code == 202
+        second = processed(http, call_id)
+        assert [s["speaker"] for s in second["transcript"]] == [s["speaker"] for s in turned["transcript"]]
+        assert second["speakers_swapped"]
+        assert (second["speaker_rule"], second["speaker_confidence"]) == ("correction", 1.0)
+        assert second["conversation"]["talk_ms"] == turned["conversation"]["talk_ms"]
+        back = http.post(f"/api/calls/{call_id}/swap-speakers").json()
+        assert not back["speakers_swapped"]
+        assert http.post(f"/api/calls/{call_id}/reprocess").status_code == 202
+        assert processed(http, call_id)["speaker_rule"] == "exchange"
+
+    def test_nobody_is_heard_interrupting_where_both_channels_are_one(
+        self, running: Running, people: dict[str, str], tmp_path: Path
+    ) -> None:
+        http = running.client(people["admin"])
+        assert audio.decode(SAMPLES / "ru-test-drive.mp3", tmp_path / "samples.s16") == 1
+        with wave.open(str(tmp_path / "both.wav"), "wb") as file:
+            file.setparams((2, 2, SAMPLE_RATE, 0, "NONE", ""))
+            file.writeframes(np.fromfile(tmp_path / "samples.s16", "<i2").repeat(2).tobytes())
+        call = processed(http, upload(http, tmp_path / "both.wav").json()["id"])
+        assert call["conversation"]["talk_ms"]["A"]
+        assert "interruptions" not in call["conversation"]
 
     def test_a_call_is_processed_anew_once(self, running: Running, people: dict[str, str]) -> None:
         http = running.client(people["admin"])

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from appliance.engines.diarization.attribution import SpeakerSegment
-from appliance.engines.roles import assign_roles, both_sides_speak
+from appliance.engines.roles import as_corrected, assign_roles, both_sides_speak
 
 Direction = Literal["incoming", "outgoing"]
 
@@ -93,6 +93,18 @@ def test_the_setting_decides_in_stereo(setting: Any, manager: int) -> None:
     assert (found.manager, found.rule, found.confidence) == (manager, "channel_setting", 1.0)
 
 
+@pytest.mark.parametrize(("channel", "manager"), [("left", 0), ("right", 1)])
+def test_what_the_exchange_knows_goes_before_words(channel: Any, manager: int) -> None:
+    said = talk((0, "Автосалон, добрый день, чем могу помочь?"), (1, "Меня интересует Веста"))
+    found = assign_roles(said, direction="incoming", exchange_channel=channel, stereo=True)
+    assert (found.manager, found.rule) == (manager, "exchange")
+    mono = assign_roles(said, direction="incoming", exchange_channel=channel)
+    assert (mono.manager, mono.rule) == (0, "introduction")
+    setting: Any = "left" if channel == "right" else "right"
+    both = assign_roles(said, direction="incoming", manager_channel=setting, exchange_channel=channel, stereo=True)
+    assert (both.manager, both.rule) == (1 - manager, "channel_setting")
+
+
 def test_the_setting_says_nothing_about_mono() -> None:
     said = talk((0, "Автосалон, добрый день, чем могу помочь?"), (1, "Меня интересует Веста"))
     assert assign_roles(said, direction="incoming", manager_channel="right").manager == 0
@@ -108,6 +120,41 @@ def test_the_managers_name_introduces_him() -> None:
 def test_direction_decides_where_words_do_not(direction: Direction, manager: int) -> None:
     found = assign_roles(talk((0, "Так."), (1, "Вот.")), direction=direction)
     assert (found.manager, found.rule) == (manager, "direction")
+
+
+def test_who_begins_at_the_same_moment_hardly_tells() -> None:
+    said = [SpeakerSegment(start, 2000, who, "Алё-о", 0.9, "ru", ()) for who, start in ((1, 100), (0, 250))]
+    found = assign_roles(said, direction="incoming")
+    assert (found.manager, found.rule) == (1, "first_speaker")
+    assert 0.5 < found.confidence < 0.6
+
+
+def test_weak_cues_make_the_direction_surer_or_less_sure() -> None:
+    plain = assign_roles(talk((0, "Так."), (1, "Вот.")), direction="incoming")
+    agreeing = assign_roles(talk((0, "Так."), (1, "Мне нужна машина.")), direction="incoming")
+    doubtful = assign_roles(talk((0, "Мне нужна машина."), (1, "Так.")), direction="incoming")
+    assert {found.rule for found in (plain, agreeing, doubtful)} == {"direction"}
+    assert doubtful.confidence < plain.confidence < agreeing.confidence
+
+
+@pytest.mark.parametrize("numbers", [(0, 1), (1, 0)])
+def test_what_a_person_put_right_outlives_new_segments(numbers: tuple[int, int]) -> None:
+    """The person's transcript: the client says the first second, the manager the third."""
+    client, manager = numbers
+    said = talk((client, "Автосалон, чем могу помочь?"), (client, "Да"), (manager, "Меня интересует Веста"))
+    found = as_corrected(said, {"A": [[0, 1500]], "B": [[2000, 3000]]})  # type: ignore[dict-item]
+    assert found is not None
+    assert (found.manager, found.rule, found.confidence) == (manager, "correction", 1.0)
+
+
+def test_a_correction_of_one_voice() -> None:
+    said = talk((0, "Перезвоните мне"))
+    for side, manager in (("A", 1), ("B", 0)):
+        found = as_corrected(said, {side: [(0, 900)]})
+        assert found is not None
+        assert found.manager == manager
+    assert as_corrected(said, {"A": [(5000, 6000)], "B": []}) is None
+    assert as_corrected(talk((0, "Раз"), (1, "Два")), {"A": [(0, 2000)]}) is None
 
 
 def test_a_lone_voice_is_a_clients_unless_it_speaks_as_a_manager() -> None:

@@ -59,6 +59,7 @@ const ADDITIVE = {
     language: z.string().optional(),
     transcript_model: z.string().optional(),
     transcript_notice: z.string().optional(),
+    manager_channel: z.enum(['left', 'right']).optional(),
     speaker_rule: z.string().optional(),
     speaker_confidence: share.optional(),
     speakers_swapped: z.boolean(),

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from appliance import logs
 from appliance.config import settings
+from appliance.engines.roles import Channel
 from appliance.errors import ApplianceError
 from appliance.models.calls import CallType
 from appliance.services import phones
@@ -54,7 +55,18 @@ class Description:
             phone=self.phone,
             date=self.started,
             arrival=arrival,
+            manager_channel=self.manager_channel,
         )
+
+    @property
+    def manager_channel(self) -> Channel | None:
+        """The manager's channel of a stereo recording: the caller's, or the other one where the client called."""
+        caller = settings().watch_caller_channel
+        if caller == "unknown":
+            return None
+        if self.direction == "outgoing":
+            return caller
+        return "left" if caller == "right" else "right"
 
 
 def described(name: str) -> Description:

@@ -145,6 +145,31 @@ def test_the_records_tell_who_answered_in_a_queue(home: Path, monkeypatch: pytes
     assert [manager(call).extension for call in came()] == [at]
 
 
+@pytest.mark.parametrize(
+    ("setting", "direction", "channel"),
+    [
+        ("left", "external", "right"),
+        ("left", "out", "left"),
+        ("right", "external", "left"),
+        ("right", "out", "right"),
+        ("unknown", "external", None),
+    ],
+)
+def test_the_callers_channel_and_the_direction_tell_the_managers(
+    home: Path, monkeypatch: pytest.MonkeyPatch, setting: str, direction: str, channel: str | None
+) -> None:
+    monkeypatch.setenv("WATCH_CALLER_CHANNEL", setting)
+    settings.cache_clear()
+    try:
+        parties = ("79161234567", extension()) if direction == "out" else (extension(), "79161234567")
+        put(home, name(direction, *parties))
+        look(home)
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()
+    assert [call.manager_channel for call in came()] == [channel]
+
+
 def test_the_process_takes_it_and_the_call_is_analysed(running: Running, home: Path, people: dict[str, str]) -> None:
     apart = Running(running.site, running.port, environment={"WATCH_FOLDER": str(home), "WATCH_STABLE_S": "0.5"})
     apart.start("housekeeping")
