@@ -167,13 +167,29 @@ class Settings(BaseSettings):
     bitrix24_extensions: Annotated[dict[str, str], NoDecode] = Field(
         {}, description="Which user of the portal has which extension: `12=101,15=102`."
     )
+    recording_hosts: CommaSeparated = Field(
+        (),
+        description="Hosts that recordings named by exchanges are fetched from (`*.name` for all below); empty: none.",
+    )
+    recording_private_addresses: bool = Field(
+        False, description="Let these hosts lie inside the house; otherwise a name that leads there is refused."
+    )
+    mango_api_url: str = Field(
+        "https://app.mango-office.ru/vpbx/", description="MANGO OFFICE's API, which gives out recordings."
+    )
+    bitrix24_rest_url: SecretStr = Field(
+        SecretStr(""),
+        description="Bitrix24's incoming webhook (telephony, disk), which gives out recordings; empty: none.",
+    )
     metrics_allow: CommaSeparated = Field(
         ("127.0.0.0/8", "::1"), description="Networks that may read /metrics, separated by commas."
     )
     demo: bool = Field(False, description="A demonstration: lets the demo users have the password everybody knows.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
-    @field_validator("cors_origins", "transcribe_languages", "metrics_allow", "site_topics", mode="before")
+    @field_validator(
+        "cors_origins", "transcribe_languages", "metrics_allow", "site_topics", "recording_hosts", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -13,7 +13,7 @@ from appliance.config import settings
 from appliance.errors import EngineError
 from appliance.pipeline import runner
 from appliance.pipeline.stage import Queue
-from appliance.services.arrivals import folder
+from appliance.services.arrivals import folder, recordings
 from appliance.tasks import housekeeping, pipeline, queue
 
 log = logs.get(__name__)
@@ -67,4 +67,6 @@ def keep_house() -> None:
     if settings().watch_folder:
         # What it is in the midst of when the process ends is begun anew by the next one.
         threading.Thread(target=folder.watch, args=(stop,), name="watch folder", daemon=True).start()
+    if settings().recording_hosts:
+        threading.Thread(target=recordings.watch, args=(stop,), name="recordings", daemon=True).start()
     housekeeping.keep_house(stop)

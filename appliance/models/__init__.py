@@ -3,6 +3,7 @@
 from appliance.models.analyses import AiAnalysis, AnalysisVersion
 from appliance.models.arrivals import Arrival
 from appliance.models.audit import AuditEntry
+from appliance.models.awaited import AwaitedRecording, ToldCall
 from appliance.models.base import Base
 from appliance.models.calls import Call
 from appliance.models.events import Event
@@ -21,6 +22,7 @@ __all__ = [
     "AnalysisVersion",
     "Arrival",
     "AuditEntry",
+    "AwaitedRecording",
     "Base",
     "Call",
     "CallTally",
@@ -38,6 +40,7 @@ __all__ = [
     "SiteVocabulary",
     "StageOutput",
     "TallyZone",
+    "ToldCall",
     "TopicTally",
     "User",
 ]

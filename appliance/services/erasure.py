@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from appliance import logs
 from appliance.config import settings
 from appliance.services import phones
-from appliance.store import audit, calls, db, deletions, erasure, objects
+from appliance.store import audit, awaited, calls, db, deletions, erasure, objects
 
 log = logs.get(__name__)
 
@@ -61,6 +61,7 @@ def erase(phone: str, *, mentions: bool = False) -> Report:
         erasure.unlink_requests(session, ids)
         deletions.mark(session, keys)
         calls.remove(session, ids)
+        counts["calls_announced"] = awaited.forget_number(session, number)
         audit.append(session, erasure.ACTION, details={**counts, "mentions": len(named), "held": len(held)})
     left = _delete(keys)
     for call_id in ids:

@@ -17,7 +17,7 @@ from appliance.pipeline import plan
 from appliance.pipeline.analyse import Analyse
 from appliance.pipeline.publish import Publish
 from appliance.pipeline.stage import Queue
-from appliance.store import db, deletions, pipelines, tallies
+from appliance.store import awaited, db, deletions, pipelines, tallies
 from appliance.tasks import queue, retention
 
 log = logs.get(__name__)
@@ -26,6 +26,9 @@ BELL_FORGOTTEN_S = 3600.0
 """A due call is rung for again after so long although the queue seems to hold a bell for each."""
 
 SCRATCH_KEPT_S = 24 * 3600.0
+
+TOLD_KEPT_S, FAILED_KEPT_S = 2 * 24 * 3600.0, 30 * 24 * 3600.0
+"""What exchanges told of calls is kept while a recording may come; what could not be fetched, for whoever asks why."""
 
 
 def keep_house(stop: threading.Event) -> None:
@@ -92,6 +95,8 @@ def forget_expired() -> None:
     with db.unit_of_work() as session:
         keys = session.scalars(delete(Export).where(Export.expires_at < func.now()).returning(Export.object_key)).all()
         deletions.mark(session, keys)
+        if lost := awaited.forget(session, TOLD_KEPT_S, FAILED_KEPT_S):
+            log.warning("recordings_of_unknown_calls", recordings=lost)
         session.execute(delete(RefreshToken).where(RefreshToken.expires_at < func.now()))
         session.execute(delete(RevokedToken).where(RevokedToken.expires_at < func.now()))
         session.execute(delete(LoginFailure).where(LoginFailure.last_at < func.now() - pipelines.seconds(24 * 3600)))

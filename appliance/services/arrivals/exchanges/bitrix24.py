@@ -7,12 +7,15 @@ https://apidocs.bitrix24.ru/api-reference/telephony/voximplant/events/on-voximpl
 
 from __future__ import annotations
 
+from typing import TypeVar
+from urllib.parse import urljoin
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from appliance.config import settings
 from appliance.models.calls import CallType
+from appliance.services.arrivals import guarded
 from appliance.services.arrivals.exchanges import ending
 
 CALL_ENDED = "ONVOXIMPLANTCALLEND"
@@ -20,6 +23,7 @@ DIRECTIONS: dict[str, CallType] = {"1": "outgoing", "2": "incoming", "3": "incom
 """3 was passed on, 4 is a call back that the portal made; others are played by a robot."""
 
 SUCCEEDED = "200"
+Shape = TypeVar("Shape", bound=BaseModel)
 
 
 class CallEnd(BaseModel):
@@ -46,9 +50,12 @@ def receive(told: CallEnd) -> UUID | None:
         return None
     if not told.call_id or told.started is None:
         raise ending.EventNotUnderstood(reason="CALL_ID, CALL_START_DATE")
+    key = f"bitrix24:{told.call_id}"
+    if told.failed_code == SUCCEEDED and settings().bitrix24_rest_url.get_secret_value():
+        ending.expect(key, key, "bitrix24", told.call_id)
     return ending.note(
         ending.Ended(
-            key=f"bitrix24:{told.call_id}",
+            key=key,
             direction=direction,
             number=told.phone_number,
             extension=settings().bitrix24_extensions.get(told.portal_user_id),
@@ -56,3 +63,47 @@ def receive(told: CallEnd) -> UUID | None:
             is_answered=told.failed_code == SUCCEEDED,
         )
     )
+
+
+class Statistics(BaseModel):
+    """What `voximplant.statistic.get` says of a call: where its recording lies, once it is stored."""
+
+    CALL_RECORD_URL: str | None = None
+    RECORD_FILE_ID: int | None = None
+
+
+class Answer(BaseModel):
+    result: list[Statistics]
+
+
+class File(BaseModel):
+    """A file of the portal's disk, as `disk.file.get` shows it."""
+
+    DOWNLOAD_URL: str
+
+
+class FileAnswer(BaseModel):
+    result: File
+
+
+def request_for(call_id: str) -> guarded.Request:
+    """Ask the portal where a call's recording lies: on its disk, or at the operator's.
+
+    Raises guarded.FetchFailed where there is none yet.
+    """
+    found = _asked(Answer, "voximplant.statistic.get", {"FILTER[CALL_ID]": call_id}).result
+    for call in found:
+        if call.RECORD_FILE_ID:
+            file = _asked(FileAnswer, "disk.file.get", {"id": str(call.RECORD_FILE_ID)}).result
+            return guarded.Request(file.DOWNLOAD_URL)
+        if call.CALL_RECORD_URL:
+            return guarded.Request(call.CALL_RECORD_URL)
+    raise guarded.FetchFailed("no_recording_yet")
+
+
+def _asked(shape: type[Shape], method: str, form: dict[str, str]) -> Shape:
+    url = settings().bitrix24_rest_url.get_secret_value()
+    try:
+        return shape.model_validate_json(guarded.read(guarded.Request(urljoin(f"{url}/", method), form)))
+    except ValidationError:
+        raise guarded.FetchFailed("answer_not_understood") from None

@@ -11,11 +11,15 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, SecretStr, ValidationError
 
+from appliance.config import settings
 from appliance.errors import ApplianceError
+from appliance.models import ToldCall
+from appliance.models.awaited import Maker
 from appliance.models.calls import CallType
 from appliance.services import phones
 from appliance.services.arrivals import missed
 from appliance.services.arrivals.signature import SignatureInvalid
+from appliance.store import awaited, db
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -43,14 +47,32 @@ class Ended:
 
 
 def note(call: Ended) -> UUID | None:
-    """Note a missed call; of others there is nothing to note. Returns the call's id.
+    """Note a missed call, and returns its id; an answered one becomes a call when its recording was fetched.
 
     An outgoing call that nobody answered was missed by nobody of the house.
     """
-    if call.is_answered or call.direction == "outgoing":
+    if call.is_answered:
+        _remember(call)
+        return None
+    if call.direction == "outgoing":
         return None
     told = missed.Missed(call.key, call.direction, phones.known(call.number), extension(call.extension), call.date)
     return missed.receive(told)
+
+
+def _remember(call: Ended) -> None:
+    """Until the recording is fetched; where none ever is, nobody needs it."""
+    if settings().recording_hosts:
+        told = {"phone": phones.known(call.number), "extension": extension(call.extension), "date": call.date}
+        with db.unit_of_work() as session:
+            awaited.tell(session, ToldCall(key=call.key, type=call.direction, **told))
+
+
+def expect(key: str, call_key: str, maker: Maker, location: str) -> None:
+    """Have a recording fetched, once, as soon as its call is told of; nothing where no host is allowed."""
+    if settings().recording_hosts:
+        with db.unit_of_work() as session:
+            awaited.expect(session, key, call_key, maker, location)
 
 
 def extension(number: str | None) -> str | None:

@@ -8,17 +8,20 @@ https://www.mango-office.ru/upload/api/MangoOffice_VPBX_API_v1.9.pdf
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime
 from typing import Literal
+from urllib.parse import urljoin
 from uuid import UUID
 
 from pydantic import BaseModel, Field, SecretStr
 
 from appliance.config import settings
 from appliance.models.calls import CallType
+from appliance.services.arrivals import guarded
 from appliance.services.arrivals.exchanges import ending
 
-SUMMARY = "events/summary"
+SUMMARY, RECORDED = "events/summary", "events/record/added"
 DIRECTIONS: dict[int, CallType] = {1: "incoming", 2: "outgoing"}
 """0 is a call within the house."""
 
@@ -41,16 +44,34 @@ class Summary(BaseModel):
     entry_result: Literal[0, 1]
 
 
+class Recorded(BaseModel):
+    """`events/record/added` (section 3.1.8): a recording lies in the cloud storage, ready to be asked for."""
+
+    entry_id: str = Field(min_length=1, max_length=200)
+    recording_id: str = Field(min_length=1, max_length=200)
+
+
 def receive(name: str, key: str, document: str, sign: str) -> UUID | None:
-    """Take one event; those that say nothing of an ended call are taken and passed over. Returns a call's id.
+    """Take one event; those that say nothing of an ended call or its recording are passed over. Returns a call's id.
 
     Raises SignatureInvalid, EventNotUnderstood.
     """
     check(key, document, sign)
+    if name.strip("/") == RECORDED:
+        told = ending.parsed(Recorded, document)
+        ending.expect(f"mango:{told.recording_id}", f"mango:{told.entry_id}", "mango", told.recording_id)
     if name.strip("/") != SUMMARY:
         return None
     ended = _ended(ending.parsed(Summary, document))
     return ending.note(ended) if ended else None
+
+
+def request_for(recording_id: str) -> guarded.Request:
+    """`queries/recording/post` (section 3.5.1): answered with a redirect to the file, which lives for a short while."""
+    document = json.dumps({"recording_id": recording_id, "action": "download"})
+    key, salt = settings().mango_api_key.get_secret_value(), settings().mango_api_salt.get_secret_value()
+    form = {"vpbx_api_key": key, "sign": signed(key, document, salt), "json": document}
+    return guarded.Request(urljoin(settings().mango_api_url, "queries/recording/post"), form)
 
 
 def check(key: str, document: str, sign: str) -> None:
