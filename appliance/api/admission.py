@@ -13,7 +13,7 @@ from appliance.services import admission, failures, sessions
 
 
 class Admission:
-    """Refuses uploads of strangers (401), into a full queue (503) and onto a full disk (507)."""
+    """Refuses uploads of strangers (401), onto a full disk (507), into a full queue or a store that is away (503)."""
 
     def __init__(self, app: ASGIApp, path: re.Pattern[str]) -> None:
         self.app = app
@@ -39,7 +39,7 @@ class Admission:
 
 
 def _admit(authorization: str, length: int) -> None:
-    """Raises NotAuthenticated, QueueFull, DiskFull."""
+    """Raises NotAuthenticated, QueueFull, DiskFull, ObjectStoreUnavailable."""
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer":
         raise failures.NotAuthenticated
@@ -47,3 +47,4 @@ def _admit(authorization: str, length: int) -> None:
     # Twice: it is spooled first and stored then, both perhaps on the same disk.
     admission.check_disk(2 * length)
     admission.check_queue()
+    admission.check_store()

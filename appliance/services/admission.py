@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from appliance.config import settings
 from appliance.models import Pipeline
 from appliance.services import failures
-from appliance.store import db
+from appliance.store import db, objects
 
 
 def check_disk(wanted_bytes: int = 0) -> None:
@@ -25,3 +25,8 @@ def check_queue() -> None:
         open_calls = select(func.count()).where(Pipeline.state.in_(("waiting", "running")))
         if (session.scalar(open_calls) or 0) >= settings().queue_limit:
             raise failures.QueueFull(headers={"Retry-After": "60"})
+
+
+def check_store() -> None:
+    """Raises ObjectStoreUnavailable where the store is known to be away: nothing that is sent could be kept."""
+    objects.expect()

@@ -36,7 +36,7 @@ def engine(address: str | None = None) -> Engine:
         creator=lambda: PatientConnection.open(address or dsn(), f"-c pg_trgm.word_similarity_threshold={SIMILAR}"),
         pool_size=10,
         max_overflow=20,
-        pool_timeout=4,
+        pool_timeout=3,
         hide_parameters=True,  # an exception's text may be logged
     )
 

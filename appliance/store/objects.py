@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from minio.error import MinioException, S3Error
 
 from appliance.config import settings
 from appliance.errors import ApplianceError
+from appliance.store.watch import Watch
 
 PART_BYTES = 128 * 1024 * 1024
 """Above the largest recording, so that one is a single object: overwriting or deleting parts leaks on some servers."""
@@ -35,7 +37,7 @@ class ObjectMissing(ApplianceError):
     en = "The recording was not found"
 
 
-SILENT_S = 4.0
+SILENT_S = 3.0
 """A store that takes so long over a question, or over a recording of a few minutes, has gone silent."""
 
 SLOW_BYTES = 8 * 1024 * 1024
@@ -47,21 +49,19 @@ WRITERS = 2
 
 
 class _Turns:
-    """So many at a time; who waits learns at once when the store fails somebody whose turn it was."""
+    """So many at a time; who waits learns soon when the store fails somebody, or is known to be away."""
 
-    def __init__(self, at_once: int) -> None:
-        self._free, self._failures = at_once, 0
+    def __init__(self, at_once: int, expect: Callable[[], None]) -> None:
+        """expect: raises ObjectStoreUnavailable where the store was found away."""
+        self._free, self._failures, self._expect = at_once, 0, expect
         self._changed = threading.Condition()
 
     @contextmanager
     def one(self) -> Iterator[None]:
         """Wait for a turn and have it. Raises ObjectStoreUnavailable where the store failed while this one waited."""
-        with self._changed:
-            failures = self._failures
-            self._changed.wait_for(lambda: self._free or self._failures != failures)
-            if self._failures != failures:
-                raise ObjectStoreUnavailable
-            self._free -= 1
+        failures = self._failures
+        while not self._taken(failures):
+            self._expect()
         failed = False
         try:
             yield
@@ -74,8 +74,15 @@ class _Turns:
                 self._failures += failed
                 self._changed.notify_all()
 
-
-_large = _Turns(WRITERS)
+    def _taken(self, failures: int) -> bool:
+        """Whether a turn came within a second."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._free or self._failures != failures, 1.0):
+                return False
+            if self._failures != failures:
+                raise ObjectStoreUnavailable
+            self._free -= 1
+            return True
 
 
 @lru_cache
@@ -98,6 +105,26 @@ def client(patience_s: float = SILENT_S) -> Minio:
     )
 
 
+_watch = Watch()
+
+
+def expect() -> None:
+    """Raises ObjectStoreUnavailable where the store was found away and is not back: one at a time looks for it."""
+    if _watch.is_away(_is_there):
+        raise ObjectStoreUnavailable
+
+
+_large = _Turns(WRITERS, expect)
+
+
+def _is_there() -> bool:
+    try:
+        _look()
+    except ObjectStoreUnavailable:
+        return False
+    return True
+
+
 @contextmanager
 def _reported() -> Iterator[None]:
     try:
@@ -107,6 +134,9 @@ def _reported() -> Iterator[None]:
             raise ObjectMissing from None
         raise ObjectStoreUnavailable from error
     except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise  # ours, not the store's
+        _watch.note(answers=False)
         raise ObjectStoreUnavailable from error
 
 
@@ -121,6 +151,11 @@ def check() -> None:
     """Ask for an object that nobody stored: only that reaches the servers behind the store's front.
     Raises ObjectStoreUnavailable.
     """
+    expect()
+    _look()
+
+
+def _look() -> None:
     ensure_bucket()
     with suppress(ObjectMissing), _reported():
         client().stat_object(settings().s3_bucket, "none")
@@ -128,6 +163,7 @@ def check() -> None:
 
 def put(key: str, source: BinaryIO, length: int, content_type: str) -> None:
     """Store `length` bytes read from `source` under a key that was never used before."""
+    expect()
     if length <= SLOW_BYTES:
         _write(key, source, length, content_type, SILENT_S)
         return
@@ -146,6 +182,7 @@ def _write(key: str, source: BinaryIO, length: int, content_type: str, patience_
 def download(key: str, target: Path) -> None:
     """Copy an object into a file; a half-copied file never appears under the target's name."""
     part = target.with_suffix(target.suffix + ".part")
+    expect()
     with _reported():
         response = client().get_object(settings().s3_bucket, key)
         try:
@@ -160,6 +197,7 @@ def download(key: str, target: Path) -> None:
 
 def stream(key: str, offset: int, length: int) -> Iterator[bytes]:
     """The bytes of a range, in pieces. The request is made before the first piece is asked for."""
+    expect()
     with _reported():
         response = client().get_object(settings().s3_bucket, key, offset=offset, length=length)
 
@@ -175,6 +213,7 @@ def stream(key: str, offset: int, length: int) -> Iterator[bytes]:
 
 def delete(key: str) -> None:
     """Delete an object; one that is not there is no error."""
+    expect()
     with _reported():
         try:
             client().remove_object(settings().s3_bucket, key)

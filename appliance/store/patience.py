@@ -6,7 +6,6 @@ statement itself would take a long search for an outage, and the kernel's keep-a
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Generator
 from typing import Any, Self
@@ -14,14 +13,13 @@ from typing import Any, Self
 import psycopg
 from psycopg.waiting import Ready
 
+from appliance.store.watch import Watch
+
 SILENT_S = 1.5
 """After so long without a byte the server is looked at; and again after as long."""
 
-CONNECT_S = 3
-"""A server that does not let us in within so many seconds is away. With SILENT_S: below the five of a request."""
-
-AWAY_S = 1.0
-"""How long what was found is believed: nobody else waits for the same silence meanwhile."""
+CONNECT_S = 2
+"""A server that does not let us in within so many seconds is away. With SILENT_S: well below the five of a request."""
 
 KEEP_ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 """A server that went without a good-bye, on another machine, is noticed within half a minute."""
@@ -31,36 +29,21 @@ class ServerSilent(psycopg.OperationalError):
     """The server took the statement and has gone silent, or was found away a moment ago."""
 
 
-class Watch:
-    """What this process knows of whether the server answers."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._found_at = float("-inf")
-        self._answers = True
-
-    def expect(self) -> None:
-        """Raises ServerSilent where the server was found away a moment ago."""
-        if not self._answers and time.monotonic() - self._found_at < AWAY_S:
-            raise ServerSilent("the server does not answer")
-
-    def note(self, *, answers: bool) -> None:
-        self._answers, self._found_at = answers, time.monotonic()
-
-    def answers(self, conninfo: str) -> bool:
-        """Whether the server lets somebody in; one thread looks, the others take what it found."""
-        with self._lock:
-            if time.monotonic() - self._found_at > AWAY_S:
-                try:
-                    psycopg.connect(conninfo, connect_timeout=CONNECT_S).close()
-                except psycopg.OperationalError:
-                    self.note(answers=False)
-                else:
-                    self.note(answers=True)
-            return self._answers
-
-
 watch = Watch()
+
+
+def _lets_in(dsn: str) -> bool:
+    try:
+        psycopg.connect(dsn, connect_timeout=CONNECT_S).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _expect(dsn: str) -> None:
+    """Raises ServerSilent where the server was found away and is not back: nobody else waits for the same silence."""
+    if watch.is_away(lambda: _lets_in(dsn)):
+        raise ServerSilent("the server does not answer")
 
 
 class PatientConnection(psycopg.Connection[Any]):
@@ -71,7 +54,7 @@ class PatientConnection(psycopg.Connection[Any]):
     @classmethod
     def open(cls, dsn: str, options: str = "") -> Self:
         """Connect, with options for the session. Raises ServerSilent at once where the server was away a moment ago."""
-        watch.expect()
+        _expect(dsn)
         try:
             made = cls.connect(
                 dsn,
@@ -88,6 +71,8 @@ class PatientConnection(psycopg.Connection[Any]):
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         try:
+            if self.dsn:
+                _expect(self.dsn)
             return super().wait(_watched(gen, self.dsn), interval, timeout)
         except ServerSilent:
             self.close()
@@ -103,7 +88,7 @@ def _watched(gen: Generator[Any, Any, Any], dsn: str) -> Generator[Any, Any, Any
             if ready != Ready.NONE:
                 heard = time.monotonic()
             elif dsn and time.monotonic() - heard > SILENT_S:
-                if not watch.answers(dsn):
+                if not watch.answers(lambda: _lets_in(dsn)):
                     raise ServerSilent("the server does not answer")
                 heard = time.monotonic()
             wanted = gen.send(ready)

@@ -18,6 +18,9 @@ from tests.own_stack import Own, doubled, ended, orphans, own_stack
 
 RECORDING = SAMPLES / "ru-wrong-number.wav"
 
+READERS, SENDERS = 50, 8
+"""Readers: more than the API has threads, and than it has connections to the database."""
+
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[Own]:
@@ -26,15 +29,33 @@ def own() -> Iterator[Own]:
 
 
 def unavailable_within_five_seconds(http: httpx.Client, code: str, *, sends: bool) -> None:
-    """Every request says 503 in the one format, soon. The clock has room for a busy machine's own delays."""
-    began = time.monotonic()
-    answer = upload(http, RECORDING) if sends else http.get("/api/calls")
-    took_s = time.monotonic() - began
-    assert answer.status_code == 503, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["code"] == code
-    assert answer.headers["retry-after"]
-    assert took_s < 15, f"{took_s:.1f} s: nothing bounded it"
+    """Every request of a crowd says 503 in the one format within 5 s, however many wait for the same server.
+
+    What a busy machine takes for a request that needs no server at all is its own.
+    """
+    crowd, until = SENDERS if sends else READERS, time.monotonic() + 8
+
+    def ask_on(_: int) -> tuple[list[float], list[float]]:
+        took_s, idle_s = [], []
+        while time.monotonic() < until:
+            began = time.monotonic()
+            answer = upload(http, RECORDING) if sends else http.get("/api/calls")
+            took_s.append(time.monotonic() - began)
+            assert answer.status_code == 503, answer.text
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["code"] == code
+            assert answer.headers["retry-after"]
+            began = time.monotonic()
+            assert http.get("/api/health").status_code == 200
+            idle_s.append(time.monotonic() - began)
+        return took_s, idle_s
+
+    with ThreadPoolExecutor(crowd) as pool:
+        of_each = list(pool.map(ask_on, range(crowd)))
+    took_s = sorted(one for took, _ in of_each for one in took)
+    idle_s = max(one for _, idle in of_each for one in idle)
+    print(f"{code}: {len(took_s)} requests, the slowest {took_s[-3:]} s; without a server {idle_s:.2f} s")
+    assert took_s[-1] < 5 + idle_s, took_s[-5:]
 
 
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
@@ -44,8 +65,7 @@ def test_a_database_that_goes_away(own: Own, number: signal.Signals) -> None:
     workers = {name: own.pids(name)[0] for name in supervisor.APPLICATION}
     if number == signal.SIGSTOP:
         own.signal("postgres", signal.SIGSTOP)
-        for _ in range(2):
-            unavailable_within_five_seconds(http, "database_unavailable", sends=False)
+        unavailable_within_five_seconds(http, "database_unavailable", sends=False)
         unavailable_within_five_seconds(http, "database_unavailable", sends=True)
         own.signal("postgres", signal.SIGCONT)
     else:

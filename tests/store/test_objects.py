@@ -49,7 +49,7 @@ def test_large_recordings_are_written_in_turns(site: Site) -> None:
 
 def test_who_waits_learns_of_a_failure_at_once() -> None:
     """And who comes later has a turn of its own."""
-    turns, waiting, release = objects._Turns(1), threading.Event(), threading.Event()
+    turns, waiting, release = objects._Turns(1, lambda: None), threading.Event(), threading.Event()
 
     def fails() -> None:
         with turns.one():
