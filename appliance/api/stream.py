@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -45,7 +47,7 @@ TRY_LATER = 1013
 TOO_SLOW = 4408
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Announcement:
     """An event as clients get it, and whose call it is. `event_id` is None for progress, which nobody replays."""
 
@@ -55,12 +57,22 @@ class Announcement:
 
     recording: str | None = None
 
-    def for_client(self, client: Client) -> dict[str, Any]:
-        """The body with a link of the client's own, by the address that it reached us at."""
+    @cached_property
+    def text(self) -> str:
+        """The body as it is sent, written once for all clients."""
+        return _written(self.body)
+
+    def for_client(self, client: Client, *, numbered: bool) -> str:
+        """The message: with a link of the client's own, by the address that it reached us at, and with its number."""
+        number = {"id": self.event_id} if numbered and self.event_id is not None else {}
         if self.recording is None:
-            return self.body
+            return _written(number | self.body) if number else self.text
         link = client.base_url + links.sign("/api/" + self.recording, viewer_id=client.viewer.id)
-        return {**self.body, "data": {"call": {**self.body["data"]["call"], "recordingUrl": link}}}
+        return _written(number | self.body | {"data": {"call": {**self.body["data"]["call"], "recordingUrl": link}}})
+
+
+def _written(body: dict[str, Any]) -> str:
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
 
 
 @dataclass(eq=False, slots=True)
@@ -233,8 +245,7 @@ async def _replay(websocket: WebSocket, client: Client, last_event_id: int) -> i
         for announcement in batch:
             last_event_id = announcement.event_id or last_event_id
             if sees(client.viewer, announcement.manager_id):
-                body = announcement.for_client(client)
-                await websocket.send_json({"id": announcement.event_id, **body})
+                await websocket.send_text(announcement.for_client(client, numbered=True))
     return last_event_id
 
 
@@ -257,8 +268,10 @@ async def _serve(
 
 async def _check(client: Client, token: str) -> None:
     """Look now and then whether the token still lives: it may have expired. The role may have changed, too."""
+    pause_s = random.uniform(0, RECHECK_S)  # noqa: S311 - a thousand that came at once are not to check at once
     while True:
-        await asyncio.sleep(RECHECK_S)
+        await asyncio.sleep(pause_s)
+        pause_s = RECHECK_S
         try:
             client.viewer = await run_in_threadpool(sessions.authenticate, token)
         except failures.NotAuthenticated:
@@ -273,7 +286,8 @@ async def _send(websocket: WebSocket, client: Client, last_event_id: int | None)
         last_event_id = await _replay(websocket, client, last_event_id)
     while True:
         try:
-            announcement = await asyncio.wait_for(client.queue.get(), HEARTBEAT_S)
+            async with asyncio.timeout(HEARTBEAT_S):
+                announcement = await client.queue.get()
         except TimeoutError:
             await websocket.send_json({"type": "ping", "data": {}})
             continue
@@ -281,5 +295,4 @@ async def _send(websocket: WebSocket, client: Client, last_event_id: int | None)
             if announcement.event_id <= last_event_id:
                 continue  # already replayed
             last_event_id = announcement.event_id
-        number = {"id": announcement.event_id} if numbered and announcement.event_id else {}
-        await websocket.send_json({**number, **announcement.for_client(client)})
+        await websocket.send_text(announcement.for_client(client, numbered=numbered))

@@ -40,6 +40,7 @@ def api() -> None:
         access_log=False,
         server_header=False,
         ws="websockets-sansio",
+        ws_per_message_deflate=False,  # events are short, and on a LAN packing costs more time than it saves
         timeout_graceful_shutdown=10,
         ssl_certfile=settings().tls_cert_file or None,
         ssl_keyfile=settings().tls_key_file or None,
