@@ -86,6 +86,20 @@ test: check ## check and every test, on a real database, object store, queue and
 test-vllm: .venv/.installed-dev .venv-vllm/.installed-cpu ## Test against a real vLLM with a tiny model (needs a CPU torch)
 	@$(BIN)/python -m pytest -q --no-header tests/llm
 
+# pyannote.audio in an environment of its own, here for machines without a card. PyPI's torchaudio is linked to CUDA;
+# without its compiled part, which pyannote does not use, it goes with a CPU torch.
+.venv-pyannote/.installed-cpu: tests/pyannote/pyannote-cpu.txt .venv/.tool
+	@echo "  installing pyannote.audio for CPU"
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-pyannote
+	@UV_FIND_LINKS="$$PIP_FIND_LINKS" $(BIN)/uv pip install --quiet --python .venv-pyannote/bin/python \
+		-r tests/pyannote/pyannote-cpu.txt
+	@rm -f .venv-pyannote/lib/python*/site-packages/torchaudio/lib/*.so
+	@touch $@
+
+.PHONY: test-pyannote
+test-pyannote: .venv/.installed-dev .venv-pyannote/.installed-cpu ## Test against a real pyannote.audio with random weights (needs a CPU torch)
+	@$(BIN)/python -m pytest -q --no-header tests/pyannote
+
 .PHONY: fuzz
 fuzz: packages .venv/.installed-dev ## Feed the decoder and the upload 10,000 damaged recordings
 	@FUZZ_EXAMPLES=10000 $(BIN)/python -m pytest -q --no-header -p no:randomly tests/test_fuzz.py
@@ -129,6 +143,6 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 .PHONY: lock
 lock: .venv/.tool ## Renew the lock files from pyproject.toml
 	@for extra in "" dev gpu; do $(COMPILE) pyproject.toml $${extra:+--extra $$extra} -o requirements$${extra:+-$$extra}.lock; done
-	@$(COMPILE) --group vllm -o requirements-vllm.lock
+	@for group in vllm pyannote; do $(COMPILE) --group $$group -o requirements-$$group.lock; done
 	@echo "cyclonedx-bom==7.5.0" | $(COMPILE) - -o bundle.lock
 	@echo "uv==0.13.9" | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header - -o bootstrap.lock

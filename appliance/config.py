@@ -73,6 +73,18 @@ class Settings(BaseSettings):
         "auto", description="Which channel of a stereo recording is the manager's."
     )
 
+    pyannote_weights: str = Field(
+        "", description="Folder of a pyannote.audio pipeline that tells voices apart; empty: the built-in diarizer."
+    )
+    pyannote_python: str = Field(
+        "", description="Interpreter of pyannote's own environment; empty: .venv-pyannote beside the program."
+    )
+    pyannote_memory_mb: int = Field(
+        2000,
+        gt=0,
+        description="Most that pyannote takes of the card's memory, or of the machine's without a card; MiB.",
+    )
+
     llm_provider: str = Field(
         "builtin", description="Profile that analyses calls until an admin chooses another: builtin, local or openai."
     )

@@ -49,7 +49,7 @@ def _stop_on_signal() -> threading.Event:
 
 
 def _warm_up() -> None:
-    """Load the speech weights before the first call. Weights that cannot be used are said loudly, and tried again."""
+    """Load the weights before the first call. Weights that cannot be used are said loudly, and tried again."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         engine = pipeline.equipment().speech
@@ -58,6 +58,10 @@ def _warm_up() -> None:
         return
     notice = "demo weights: understand the sample calls only" if engine.weights.startswith("demo") else None
     log.info("speech_weights_loaded", engine=engine.name, weights=engine.weights, notice=notice)
+    try:
+        log.info("diarizer_loaded", diarizer=pipeline.equipment().diarizer.name)
+    except EngineError as error:
+        log.error("diarizer_unusable", code=error.code, reason=str(error))  # noqa: TRY400 - no trace helps
 
 
 def keep_house() -> None:

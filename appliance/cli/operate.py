@@ -33,6 +33,7 @@ LABELS = {
     "waiting": ("ждут обработки", "calls waiting"),
     "disk": ("свободно на диске", "disk free"),
     "weights": ("веса распознавания", "speech weights"),
+    "diarizer": ("разделение голосов", "diarizer"),
     "provider": ("анализ", "analysis"),
     "card": ("видеокарта", "card"),
     "problems": ("что исправить", "to mend"),
@@ -169,6 +170,7 @@ def _told(known: Condition | None) -> Iterator[tuple[str, str]]:
     yield "waiting", waiting
     yield "disk", f"{known.disk_free_bytes / 2**30:.1f} / {known.disk_total_bytes / 2**30:.1f} GiB"
     yield "weights", known.weights
+    yield "diarizer", known.diarizer
     yield "provider", f"{known.provider} ({known.data_residency})"
     for card in known.cards:
         yield "card", f"{card.name}: {card.used_mb} / {card.memory_mb} MiB, {card.load_percent} %"
@@ -177,7 +179,7 @@ def _told(known: Condition | None) -> Iterator[tuple[str, str]]:
 
 
 def doctor(data_dir: DataDir = Path("var"), as_json: AsJson = False) -> None:
-    """Try PostgreSQL, S3, queue, weights and language model for real / Проверить каждую часть на деле."""
+    """Try PostgreSQL, S3, queue, weights, diarizer and language model for real / Проверить каждую часть на деле."""
     from dataclasses import asdict
 
     from appliance.services import doctor as practice

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from appliance.engines import audio
 from appliance.engines.diarization.attribution import SpeakerSegment, attribute, merge_channels
 from appliance.engines.roles import both_sides_speak
+from appliance.errors import EngineError, StageError
 from appliance.pipeline.decode import decoded_file
 from appliance.pipeline.stage import Queue, StageContext
 from appliance.pipeline.transcribe import TRANSCRIPTIONS
@@ -29,12 +30,18 @@ class Diarize:
             name, segments = "channels", merge_channels(heard[0].segments, heard[1].segments)
         else:
             shape = context.outputs["decode"]
-            diarizer = context.equipment.diarizer
+            try:
+                diarizer = context.equipment.diarizer
+            except EngineError as error:
+                # The operator can mend this: the call waits for it as long as attempts last.
+                raise StageError(error.code, str(error), retryable=True) from None
             samples = audio.samples_of(decoded_file(context), shape["of"], shape["channel"])
             context.on_progress(0.1)
-            turns = diarizer.diarize(samples, speakers=2)
+            turns = diarizer.diarize(
+                samples, speakers=2, on_progress=lambda share: context.on_progress(0.1 + 0.8 * share)
+            )
             if len({turn.speaker for turn in turns}) == 1 and both_sides_speak([s.text for s in heard[0].segments]):
-                turns = diarizer.diarize(samples, speakers=2, certain=True)
+                turns = diarizer.diarize(samples, speakers=2, certain=True, on_progress=lambda _: context.check())
             name, segments = diarizer.name, attribute(heard[0].segments, turns)
         return {"diarizer": name, "segments": SPEAKER_SEGMENTS.dump_python(list(segments), mode="json")}
 

@@ -22,6 +22,8 @@ from appliance.store import db, vocabulary
 
 DEMO_WEIGHTS = Path(__file__).parent.parent.parent / "weights" / "demo"
 SPEAKER_WEIGHTS = Path(__file__).parent.parent.parent / "weights" / "speaker" / "dvector.onnx"
+PYANNOTE_PYTHON = Path(__file__).parent.parent.parent / ".venv-pyannote" / "bin" / "python"
+"""pyannote lives in an environment of its own: docs/decisions/0009."""
 
 T = TypeVar("T")
 
@@ -79,12 +81,18 @@ class Equipment:
 
     @property
     def diarizer(self) -> Diarizer:
-        """The diarizer for mono recordings. Raises EngineError."""
+        """The diarizer for mono recordings: pyannote where PYANNOTE_WEIGHTS names a pipeline. Raises EngineError."""
         return self._open_once("diarizer", self._diarizer)
 
     def _diarizer(self) -> Diarizer:
         from appliance.engines.diarization.clustering import ClusteringDiarizer
+        from appliance.engines.diarization.pyannote_process import PyannoteDiarizer
 
+        chosen = self.settings
+        if chosen.pyannote_weights:
+            python = Path(chosen.pyannote_python) if chosen.pyannote_python else PYANNOTE_PYTHON
+            weights, memory_mb = Path(chosen.pyannote_weights), chosen.pyannote_memory_mb
+            return PyannoteDiarizer(weights, python, memory_mb=memory_mb, device=chosen.speech_device)
         return ClusteringDiarizer(SPEAKER_WEIGHTS)
 
     def analyst(

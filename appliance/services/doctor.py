@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+import tempfile
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import redis
@@ -15,6 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from appliance.config import settings
+from appliance.engines import audio
 from appliance.errors import ApplianceError, EngineError
 from appliance.pipeline.equipment import Equipment
 from appliance.services import language_models
@@ -28,6 +33,8 @@ SELECT CASE WHEN to_regclass('calls') IS NULL THEN has_schema_privilege('public'
             ELSE has_table_privilege(to_regclass('calls'), 'INSERT') END"""
 
 WORDS = b"0123456789"
+
+SAMPLE_CALL = Path(__file__).parent.parent.parent / "samples" / "ru-wrong-number.wav"
 
 
 class Unfit(Exception):
@@ -136,6 +143,16 @@ def speech() -> str:
     return f"{engine.name}: {engine.weights}"
 
 
+def diarizer() -> str:
+    """The voices of a sample call are told apart."""
+    with tempfile.TemporaryDirectory() as scratch, closing(Equipment(settings()).diarizer) as chosen:
+        decoded = Path(scratch) / "samples.s16"
+        samples = audio.samples_of(decoded, audio.decode(SAMPLE_CALL, decoded), 0)
+        began = time.monotonic()
+        voices = len({turn.speaker for turn in chosen.diarize(samples)})
+        return f"{chosen.name}: {voices} voices in a sample call, in {time.monotonic() - began:.1f} s"
+
+
 PARTS = (
     Part(
         "postgresql",
@@ -162,6 +179,14 @@ PARTS = (
         speech,
         "Проверьте WHISPER_MODEL_PATH; установка весов: appliance weights fetch large-v3",
         "Check WHISPER_MODEL_PATH; to install weights: appliance weights fetch large-v3",
+    ),
+    Part(
+        "diarizer",
+        diarizer,
+        "Проверьте PYANNOTE_WEIGHTS (папка с config.yaml), PYANNOTE_PYTHON и PYANNOTE_MEMORY_MB; "
+        "без pyannote: пустой PYANNOTE_WEIGHTS",
+        "Check PYANNOTE_WEIGHTS (a folder with config.yaml), PYANNOTE_PYTHON and PYANNOTE_MEMORY_MB; "
+        "without pyannote: an empty PYANNOTE_WEIGHTS",
     ),
     Part(
         "llm",

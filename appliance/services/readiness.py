@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from appliance import __version__
 from appliance.config import settings
+from appliance.engines.diarization import name_of
 from appliance.errors import ApplianceError
 from appliance.models import Pipeline
 from appliance.pipeline import plan
@@ -59,6 +60,7 @@ class Readiness(BaseModel):
     disk_free_bytes: int
     disk_total_bytes: int
     weights: str = Field(description="Speech weights; demo understands the sample calls only")
+    diarizer: str = Field(description="Who tells voices apart in mono recordings")
     cards: list[Card]
     problems: list[Problem] = Field(description="What to mend; ready is false only where a dependency is away")
 
@@ -111,6 +113,7 @@ def look() -> Readiness:
         disk_free_bytes=disk.free,
         disk_total_bytes=disk.total,
         weights=weights,
+        diarizer=name_of(settings().pyannote_weights),
         cards=list(_cards(int(time.monotonic() / CARD_KNOWN_S))),
         problems=[name for name, is_so in found.items() if is_so],
     )

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,15 @@ from installer.failures import StepFailed
 
 ROOT = Path(__file__).parent.parent.parent
 TARGETS = tomllib.loads((Path(__file__).parent / "targets.toml").read_text(encoding="utf-8"))
-VARIANTS = {"cpu": ("requirements.lock",), "nvidia": ("requirements-gpu.lock", "requirements-vllm.lock")}
+VARIANTS = {
+    "cpu": {"wheels": "requirements.lock"},
+    "nvidia": {
+        "wheels": "requirements-gpu.lock",
+        "wheels-vllm": "requirements-vllm.lock",
+        "wheels-pyannote": "requirements-pyannote.lock",
+    },
+}
+"""The environments of each variant: a folder of wheels each, and the lock that names them."""
 
 
 def main() -> None:
@@ -54,9 +63,9 @@ def build(folder: Path, target: dict[str, Any], chosen: argparse.Namespace, scra
     _release(folder, chosen.version)
     locks = VARIANTS[chosen.variant]
     listed = []
-    for number, lock in enumerate(locks):
+    for name, lock in locks.items():
         _say(f"Python packages of {lock}")
-        into = folder / ("wheels" if number == 0 else "wheels-vllm")
+        into = folder / name
         wheels.collect(ROOT / lock, target["python"], into)
         listed += wheels.licences(into, folder / "licences" / "python")
     table = "".join(f"{package}\t{version}\t{licence}\n" for package, version, licence in sorted(set(listed)))
@@ -67,7 +76,7 @@ def build(folder: Path, target: dict[str, Any], chosen: argparse.Namespace, scra
     (folder / "weights").mkdir()
     for path in chosen.weights:
         shutil.copytree(path, folder / "weights" / path.name)
-    _inventory(folder, locks)
+    _inventory(folder, locks.values())
     about = {
         "version": chosen.version,
         "variant": chosen.variant,
@@ -93,7 +102,7 @@ def _release(folder: Path, version: str) -> None:
     (folder / "install").chmod(0o755)
 
 
-def _inventory(folder: Path, locks: tuple[str, ...]) -> None:
+def _inventory(folder: Path, locks: Iterable[str]) -> None:
     """The software bill of materials, CycloneDX, by the project's own tool."""
     tool = ROOT / ".venv-bundle" / "bin" / "cyclonedx-py"
     if not tool.exists():

@@ -132,7 +132,7 @@ class Preparation:
         return (self.release / ".venv" / ".complete").exists()
 
     def _make_environment(self) -> None:
-        environments = {".venv": "wheels", ".venv-vllm": "wheels-vllm"}
+        environments = {".venv": "wheels", ".venv-vllm": "wheels-vllm", ".venv-pyannote": "wheels-pyannote"}
         for name, wheels in environments.items():
             if (self.bundle / wheels).is_dir():
                 self._fill(self.release / name, self.bundle / wheels)

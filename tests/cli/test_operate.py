@@ -33,6 +33,7 @@ def test_status_tells_processes_queue_disk_and_weights(site: Site) -> None:
     assert set(found["queues"]) == {"speech", "analysis"}
     assert 0 < found["disk_free_bytes"] < found["disk_total_bytes"]
     assert (found["weights"], found["version"]) == ("demo", readiness.VERSION)
+    assert found["diarizer"] == "d-vector clustering"
     assert "demo_weights" in found["problems"]
     shown = run(site, "status", APPLIANCE_LANG="ru").stdout
     assert "веса распознавания" in shown
@@ -62,7 +63,8 @@ def test_doctor_finds_a_sound_installation_sound(site: Site) -> None:
     done = run(site, "doctor", "--json")
     found = findings(done)
     assert done.returncode == 0, done.stdout
-    assert set(found) == {"postgresql", "s3", "queue", "speech", "llm"}
+    assert set(found) == {"postgresql", "s3", "queue", "speech", "diarizer", "llm"}
+    assert found["diarizer"]["found"].startswith("d-vector clustering: 2 voices in a sample call")
     assert found["s3"]["found"] == "put, get, range, signed link, delete"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from appliance.engines.speech import Samples
@@ -22,9 +24,29 @@ class Diarizer(Protocol):
 
     name: str
 
-    def diarize(self, samples: Samples, *, speakers: int = 2, certain: bool = False) -> list[SpeakerTurn]:
+    def diarize(
+        self,
+        samples: Samples,
+        *,
+        speakers: int = 2,
+        certain: bool = False,
+        on_progress: Callable[[float], None] = lambda _: None,
+    ) -> list[SpeakerTurn]:
         """Turns in order of time, without overlap, of at most `speakers` voices; empty where nobody speaks.
 
-        certain: there are so many voices, however alike they are.
+        certain: there are so many voices, however alike they are. on_progress: told the share that is done, 0-1; what
+        it raises ends the work. Raises EngineError.
         """
         ...
+
+    def close(self) -> None:
+        """Let go of what it holds; it is not used again."""
+        ...
+
+
+CLUSTERING = "d-vector clustering"
+
+
+def name_of(pyannote_weights: str) -> str:
+    """The diarizer that works with this setting of PYANNOTE_WEIGHTS."""
+    return f"pyannote {Path(pyannote_weights).name}" if pyannote_weights else CLUSTERING

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.engines.diarization import SpeakerTurn
+from appliance.engines.diarization import CLUSTERING, SpeakerTurn
 from appliance.engines.diarization.embedding import VoiceEncoder
+from appliance.engines.diarization.turns import in_order_of_appearance
 from appliance.engines.speech import SAMPLE_RATE, Samples
 from appliance.engines.voice_activity import Region, speech_regions
 
@@ -23,6 +24,9 @@ SHORTEST_MS = 120
 
 MOST_WINDOWS = 1500
 """Linkage takes the square of this in memory; of longer calls a regular sample is clustered, the rest assigned."""
+
+TOLD_EVERY = 64
+"""Windows between two reports of progress: about as many as are embedded in a second."""
 
 FEWEST_WINDOWS = 4
 """With fewer there are no two merges to compare: one voice."""
@@ -52,23 +56,33 @@ USUAL_SIMILARITY = 0.9
 class ClusteringDiarizer:
     """Tells two voices apart (or finds that there is only one)."""
 
-    name = "d-vector clustering"
+    name = CLUSTERING
 
     def __init__(self, weights: Path) -> None:
         """Load the voice encoder. Raises EngineError."""
         self._encoder = VoiceEncoder(weights)
 
-    def diarize(self, samples: Samples, *, speakers: int = 2, certain: bool = False) -> list[SpeakerTurn]:
+    def diarize(
+        self,
+        samples: Samples,
+        *,
+        speakers: int = 2,
+        certain: bool = False,
+        on_progress: Callable[[float], None] = lambda _: None,
+    ) -> list[SpeakerTurn]:
         """See Diarizer."""
         regions = speech_regions(samples, SHORTEST_MS)
         windows = windows_of(regions)
         if not windows:
             return []
-        vectors = self._encoder.embed(_stretch(samples, window) for window in windows)
+        vectors = self._encoder.embed(_stretches(samples, windows, on_progress))
         centroids = voices(windows, vectors, speakers, certain=certain)
         if len(centroids) < 2:
             return [SpeakerTurn(region.start_ms, region.end_ms, 0) for region in regions]
         return in_order_of_appearance(turns_of(regions, windows, vectors @ centroids.T))
+
+    def close(self) -> None:
+        """See Diarizer."""
 
 
 def windows_of(regions: Sequence[Region]) -> list[Region]:
@@ -79,6 +93,13 @@ def windows_of(regions: Sequence[Region]) -> list[Region]:
         starts = [*range(region.start_ms, last, STEP_MS), last]
         windows += [Region(start, min(start + WINDOW_MS, region.end_ms)) for start in starts]
     return windows
+
+
+def _stretches(samples: Samples, windows: Sequence[Region], on_progress: Callable[[float], None]) -> Iterator[Samples]:
+    for number, window in enumerate(windows):
+        if number % TOLD_EVERY == 0:
+            on_progress(number / len(windows))
+        yield _stretch(samples, window)
 
 
 def _stretch(samples: Samples, window: Region) -> Samples:
@@ -189,16 +210,3 @@ def best_path(score: NDArray[np.float64]) -> NDArray[np.int64]:
     for n in range(frames - 1, 0, -1):
         path[n - 1] = came_from[n, path[n]]
     return path
-
-
-def in_order_of_appearance(turns: Sequence[SpeakerTurn]) -> list[SpeakerTurn]:
-    """The same turns with voices numbered as they are first heard; neighbours of one voice that touch are joined."""
-    numbers: dict[int, int] = {}
-    ordered: list[SpeakerTurn] = []
-    for turn in turns:
-        speaker = numbers.setdefault(turn.speaker, len(numbers))
-        if ordered and ordered[-1].speaker == speaker and ordered[-1].end_ms >= turn.start_ms:
-            ordered[-1] = SpeakerTurn(ordered[-1].start_ms, turn.end_ms, speaker)
-        else:
-            ordered.append(SpeakerTurn(turn.start_ms, turn.end_ms, speaker))
-    return ordered
