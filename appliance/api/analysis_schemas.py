@@ -10,7 +10,7 @@ from pydantic import Field
 
 from appliance.api.shapes import Moment, Shape
 from appliance.models import AiAnalysis, AnalysisVersion
-from appliance.models.analyses import Judged, OutcomeKind, ProcessingStatus, Sentiment
+from appliance.models.analyses import Judged, OutcomeKind, ProcessingStatus, Sentiment, VersionReason
 
 Side = Literal["client", "manager"]
 
@@ -135,6 +135,12 @@ class AnalysisVersionOut(AnalysisOut):
     """One of the analyses that were made of a call."""
 
     number: int = Field(ge=1, description="Counts from 1")
+    reason: VersionReason | None = Field(
+        None,
+        description="Why it was made. received: the call came; reprocessed: from its recording anew; stood_in: without "
+        "a model while the provider was down; provider_back: by the provider after that; reanalysed: by an admin's "
+        "order",
+    )
     is_current: bool
     prompt_tokens: int
     completion_tokens: int
@@ -146,6 +152,7 @@ class AnalysisVersionOut(AnalysisOut):
         return cls(
             **cls.all_fields(made, made.id, made.call_id, "completed", (made.created_at, made.created_at)),
             number=made.number,
+            reason=made.reason,
             is_current=made.number == current,
             prompt_tokens=made.prompt_tokens,
             completion_tokens=made.completion_tokens,

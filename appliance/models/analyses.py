@@ -70,12 +70,25 @@ class AiAnalysis(Judged, Identified, Timestamped, Base):
     stood_in_for: Mapped[str | None] = mapped_column(comment="The provider that was down; it analyses the call later")
 
 
+VersionReason = Literal["received", "reprocessed", "stood_in", "provider_back", "reanalysed"]
+"""Why an analysis was made. received: the call came. reprocessed: somebody had it processed anew from its recording.
+stood_in: by the built-in analyst while the provider was down. provider_back: after that, by the provider.
+reanalysed: an admin had calls analysed anew.
+"""
+
+REASONS = ("received", "reprocessed", "stood_in", "provider_back", "reanalysed")
+
+
 class AnalysisVersion(Judged, Identified, Base):
     """One analysis that was made of a call and became its current one. Never changed; gone with its call."""
 
     __tablename__ = "analysis_versions"
-    __table_args__ = (UniqueConstraint("call_id", "number"),)
+    __table_args__ = (
+        UniqueConstraint("call_id", "number"),
+        CheckConstraint(one_of("reason", *REASONS), name="reason"),
+    )
 
     call_id: Mapped[UUID] = mapped_column(ForeignKey("calls.id", ondelete="CASCADE"))
     number: Mapped[int] = mapped_column(comment="Counts from 1 in each call")
+    reason: Mapped[VersionReason | None] = mapped_column(Text, comment="Null: made before reasons were written down")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -5,17 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from pydantic import TypeAdapter
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from appliance import logs, metrics
 from appliance.engines.language import AnalysisRecord, Conversation, Utterance
 from appliance.engines.language.profiles import BUILTIN, Profile
 from appliance.errors import ApplianceError, EngineError
+from appliance.models import Call, Pipeline, Segment
+from appliance.models.analyses import VersionReason
 from appliance.pipeline.diarize import SPEAKER_SEGMENTS
 from appliance.pipeline.stage import Queue, StageContext
-from appliance.store import analyses, pipelines
+from appliance.store import analyses, db, pipelines
 
 log = logs.get(__name__)
 
@@ -23,7 +27,25 @@ RECORD = TypeAdapter(AnalysisRecord)
 
 
 def conversation_of(context: StageContext) -> Conversation:
-    """The call as an analyst reads it."""
+    """The call as an analyst reads it: by the transcript as it stands, which people may have put right since."""
+    if not context.equipment.stored:
+        return _just_heard(context)
+    with db.unit_of_work() as session:
+        return stored_conversation(session, context.call_id)
+
+
+def stored_conversation(session: Session, call_id: UUID) -> Conversation:
+    """The conversation of a call that is in the database."""
+    call = session.execute(select(Call.language, Call.type).where(Call.id == call_id)).one()
+    said = session.scalars(select(Segment).where(Segment.call_id == call_id).order_by(Segment.position)).all()
+    return Conversation(
+        utterances=tuple(Utterance(str(s.position), s.speaker, s.start_ms, s.end_ms, s.text) for s in said),
+        language=call.language or "und",
+        direction=call.type,
+    )
+
+
+def _just_heard(context: StageContext) -> Conversation:
     manager = context.outputs["assign roles"]["manager"]
     said = SPEAKER_SEGMENTS.validate_python(context.outputs["diarize"]["segments"])
     return Conversation(
@@ -85,12 +107,7 @@ class Analyse:
 
     def run(self, context: StageContext) -> dict[str, Any]:
         began = time.monotonic()
-        try:
-            profile, record, stood_in_for = analysed(context, conversation_of(context))
-        except EngineError as error:
-            if STOOD_IN in context.outputs and error.wait_s is None:
-                return {**context.outputs[STOOD_IN], "stood_in_for": None}  # the call keeps what it has
-            raise
+        profile, record, stood_in_for = analysed(context, conversation_of(context))
         elapsed_ms = round((time.monotonic() - began) * 1000)
         metrics.LLM_SECONDS.labels(profile.name).observe(elapsed_ms / 1000)
         metrics.LLM_TOKENS.labels(profile.name, "prompt").inc(record.prompt_tokens)
@@ -113,10 +130,18 @@ class Analyse:
 
     def record(self, session: Session, context: StageContext, output: dict[str, Any]) -> None:
         record = RECORD.validate_python(output["record"])
-        places = analyses.places(session, context.call_id)
-        analyses.keep(
-            session, context.call_id, judged(record, places, output["elapsed_ms"]), output.get("stood_in_for")
-        )
+        found = judged(record, analyses.places(session, context.call_id), output["elapsed_ms"])
+        stood_in_for = output.get("stood_in_for")
+        analyses.keep(session, context.call_id, found, _reason(session, context, stood_in_for), stood_in_for)
+
+
+def _reason(session: Session, context: StageContext, stood_in_for: str | None) -> VersionReason:
+    if stood_in_for:
+        return "stood_in"
+    if STOOD_IN in context.outputs:
+        return "provider_back"
+    run = session.scalar(select(Pipeline.run).where(Pipeline.call_id == context.call_id)) or 1
+    return "reprocessed" if run > 1 else "received"
 
 
 def judged(record: AnalysisRecord, places: Mapping[str, Mapping[str, Any]], elapsed_ms: int) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Equipment:
 
     def __init__(self, settings: Settings, *, stored: bool = True) -> None:
         self.settings = settings
-        self._stored = stored
+        self.stored = stored
         self.providers = Providers(settings, stored=stored)
         self._lock = threading.Lock()
         self._opened: dict[str, object] = {}
@@ -71,7 +71,7 @@ class Equipment:
         file = self.settings.vocabulary_file
         given = site_names.read(Path(file)) if file else []
         people: Sequence[str] = ()
-        if self._stored:
+        if self.stored:
             with db.unit_of_work() as session:
                 row = vocabulary.row(session)
                 given += [site_names.SiteName(**name) for name in (row.names if row else ())]
@@ -112,7 +112,7 @@ class Equipment:
         from appliance.engines.language.masking import MaskedConversation
         from appliance.engines.language.openai_compatible import OpenAiCompatibleAnalyst
 
-        gate = Ledger(self.settings, chosen) if self._stored else OpenGate()
+        gate = Ledger(self.settings, chosen) if self.stored else OpenGate()
         sending = Sending(gate, call_id, purpose, pause, retries=purpose != "test")
         mask = MaskedConversation if is_masked(chosen.profile, self.settings.mask_pii) else None
         return OpenAiCompatibleAnalyst(self.providers.endpoint(chosen.profile), mask=mask, sending=sending)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from appliance.models import Call
 from appliance.pipeline.stage import Queue, StageContext
-from appliance.store import events
+from appliance.store import pipelines
 
 
 class Publish:
@@ -25,9 +25,4 @@ class Publish:
 
     def record(self, session: Session, context: StageContext, output: dict[str, Any]) -> None:  # noqa: ARG002 - nothing in it
         session.execute(update(Call).where(Call.id == context.call_id).values(status="completed"))
-        events.append(
-            session,
-            "call_processed",
-            context.call_id,
-            {"call_id": str(context.call_id), "status": "completed", "has_analysis": True},
-        )
+        pipelines.tell_processed(session, context.call_id)

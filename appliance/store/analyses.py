@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from appliance.models import AiAnalysis, AnalysisVersion, Call, Segment
+from appliance.models.analyses import VersionReason
 from appliance.store.visibility import Viewer, visible_to
 
 
@@ -33,7 +34,13 @@ def places(session: Session, call_id: UUID) -> dict[str, dict[str, Any]]:
     return {str(row.position): {"segment_id": str(row.id), "start_ms": row.start_ms} for row in rows}
 
 
-def keep(session: Session, call_id: UUID, judged: Mapping[str, Any], stood_in_for: str | None = None) -> int | None:
+def keep(
+    session: Session,
+    call_id: UUID,
+    judged: Mapping[str, Any],
+    reason: VersionReason,
+    stood_in_for: str | None = None,
+) -> int | None:
     """Make an analysis (the columns of models.Judged) the call's current one and its newest version.
 
     stood_in_for: the provider that was down and is to analyse the call later.
@@ -46,5 +53,5 @@ def keep(session: Session, call_id: UUID, judged: Mapping[str, Any], stood_in_fo
         .returning(AiAnalysis.version)
     )
     if number is not None:
-        session.add(AnalysisVersion(call_id=call_id, number=number, **judged))
+        session.add(AnalysisVersion(call_id=call_id, number=number, reason=reason, **judged))
     return number

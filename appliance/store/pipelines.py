@@ -159,6 +159,7 @@ def give_back(session: Session, call_id: UUID, owner: str) -> None:
 def fail(session: Session, call_id: UUID, code: str, message: str, *, owner: str | None) -> bool:
     """Give a call up: it took place, so it is completed, without an analysis, and everybody is told why.
 
+    A call that has its analysis, and was to get another, keeps what it has and is as it was.
     owner: only while this worker holds the lease; None: whoever holds it. False where the row had changed meanwhile.
     """
     held = [Pipeline.lease_owner == owner] if owner else []
@@ -170,10 +171,36 @@ def fail(session: Session, call_id: UUID, code: str, message: str, *, owner: str
     )
     if failed is None:
         return False
+    if _keeps_analysis(session, call_id):
+        return True
     session.execute(update(Call).where(Call.id == call_id).values(status="completed"))
     session.execute(update(AiAnalysis).where(AiAnalysis.call_id == call_id).values(processing_status="failed"))
     events.append(session, "call_processing_failed", call_id, {"call_id": str(call_id), "error": code})
     return True
+
+
+def _keeps_analysis(session: Session, call_id: UUID) -> bool:
+    """Whether a call whose pipeline gave up has a valid analysis; then it is completed with that."""
+    kept = session.scalar(
+        update(AiAnalysis)
+        .where(AiAnalysis.call_id == call_id, AiAnalysis.processing_status == "completed")
+        .values(stood_in_for=None)
+        .returning(AiAnalysis.call_id)
+    )
+    if kept is None:
+        return False
+    whole = {"state": "completed", "error_code": None, "error": None}
+    session.execute(update(Pipeline).where(Pipeline.call_id == call_id).values(whole))
+    shown = update(Call).where(Call.id == call_id, Call.status == "in-progress").values(status="completed")
+    if session.scalar(shown.returning(Call.id)):  # it failed when it was to be published
+        tell_processed(session, call_id)
+    return True
+
+
+def tell_processed(session: Session, call_id: UUID) -> None:
+    """Everybody who may see a call hears that it is processed."""
+    told = {"call_id": str(call_id), "status": "completed", "has_analysis": True}
+    events.append(session, "call_processed", call_id, told)
 
 
 def restart(session: Session, call_id: UUID, first_stage: str) -> bool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from sqlalchemy import func, select
 
+from appliance.models import AnalysisVersion, TopicTally
+from appliance.store import analyses, db
 from tests.conftest import SAMPLES, Running, processed, upload
 
 
@@ -62,7 +65,53 @@ def test_processing_again_keeps_the_version_before(http: httpx.Client) -> None:
     after = http.get(path + "/ai-analysis/versions").json()["versions"]
     assert [version["number"] for version in after] == list(range(len(before) + 1, 0, -1))
     assert [version["is_current"] for version in after] == [True] + [False] * len(before)
+    assert [version["reason"] for version in after] == ["reprocessed", "received"]
     assert after[1:] == [{**version, "is_current": False} for version in before]
+
+
+def test_lists_exports_and_dashboards_know_the_current_version_only(
+    running: Running, people: dict[str, str], http: httpx.Client
+) -> None:
+    call_id = processed(http, upload(http, SAMPLES / "ru-wrong-number.wav", managerName="Борис Иванов").json()["id"])[
+        "id"
+    ]
+    first, second = (f"тема {uuid4().hex[:8]}" for _ in range(2))
+    common = {"language": "ru", "provider": "near", "model": "m", "prompt_version": "1"}
+    for topic, sentiment, outcome in ((first, "negative", "lost"), (second, "positive", "sold")):
+        score = 0.9 if sentiment == "positive" else -0.9
+        found = {"sentiment": sentiment, "sentiment_score": score, "topics": [topic], "summary": f"Кратко: {topic}"}
+        with db.unit_of_work() as session:
+            made = {**common, **found, "outcome": outcome, "details": {"outcome": {"kind": outcome}}}
+            analyses.keep(session, UUID(call_id), made, "reanalysed")
+    listed = {"limit": 100, "outcome": "lost"}
+    assert call_id not in [call["id"] for call in http.get("/api/calls", params=listed).json()["calls"]]
+    shown = http.get("/api/calls", params={**listed, "outcome": "sold", "sentiment": "positive"}).json()["calls"]
+    assert call_id in [call["id"] for call in shown]
+    made = http.post("/api/calls/export", json={"format": "csv", "calls": [call_id]}).raise_for_status().json()
+    file = httpx.get(made["download_url"]).text
+    assert (file.count(first), file.count(second) > 0) == (0, True)
+    topics = {one["topic"]: one["calls"] for one in http.get("/api/dashboard/trends").json()["topics"]}
+    managers = http.get("/api/dashboard/managers").json()["managers"]
+    known = [topic for manager in managers for topic in manager["topics"]]
+    assert first not in topics
+    assert first not in known
+    with db.unit_of_work() as session:
+        counted = {
+            topic: session.scalar(
+                select(func.sum(TopicTally.calls)).where(
+                    TopicTally.topic == topic, TopicTally.level == "day", TopicTally.manager_id.is_(None)
+                )
+            )
+            or 0
+            for topic in (first, second)
+        }
+    assert counted == {first: 0, second: 1}
+    versions = http.get(f"/api/calls/{call_id}/ai-analysis/versions").json()["versions"]
+    assert [(version["number"], version["topics"]) for version in versions[:2]] == [(3, [second]), (2, [first])]
+    assert http.delete(f"/api/calls/{call_id}").is_success
+    with db.unit_of_work() as session:
+        left = select(func.count()).select_from(AnalysisVersion).where(AnalysisVersion.call_id == call_id)
+        assert session.scalar(left) == 0
 
 
 def test_versions_of_a_call_that_is_not_there(http: httpx.Client) -> None:

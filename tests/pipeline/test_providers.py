@@ -11,17 +11,29 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
-from appliance.models import AiAnalysis, Call, LlmChoice, LlmProfile, LlmRequest, Pipeline, StageOutput, User
-from appliance.store import db
+from appliance.models import (
+    AiAnalysis,
+    AnalysisVersion,
+    Call,
+    Event,
+    LlmChoice,
+    LlmProfile,
+    LlmRequest,
+    Pipeline,
+    Segment,
+    StageOutput,
+    User,
+)
+from appliance.store import db, pipelines
 from appliance.tasks import queue
 from tests.conftest import SAMPLES, Running, _free_port, processed, upload, wait_until
-from tests.llm.scripted import Scripted, serving, slowly, status, transcript_of, well
+from tests.llm.scripted import Scripted, says, serving, slowly, status, transcript_of, well
 
 WORKERS = ("housekeeping", "analysis", "speech")
 ADDRESS = "/api/admin/llm"
@@ -94,8 +106,11 @@ def heard(manager: str, word: str) -> str:
     with db.unit_of_work() as session:
         owner = session.scalars(select(User).where(User.email == manager)).one()
         facts: dict[str, Any] = {"type": "incoming", "status": "in-progress", "date": datetime(2001, 5, 5, tzinfo=UTC)}
-        session.add(Call(id=call_id, manager_id=owner.id, duration_ms=8000, **facts))
+        session.add(Call(id=call_id, manager_id=owner.id, duration_ms=8000, language="ru", **facts))
         session.flush()
+        for position, segment in enumerate(segments):
+            side = "B" if segment["speaker"] == 1 else "A"
+            session.add(Segment(call_id=call_id, position=position, **{**segment, "speaker": side}))
         session.add(AiAnalysis(call_id=call_id))
         session.add(Pipeline(call_id=call_id, stage="analyse"))
         session.add_all(StageOutput(call_id=call_id, stage=s, output=o, elapsed_ms=1) for s, o in outputs.items())
@@ -202,7 +217,100 @@ def test_the_builtin_analyst_stands_in_until_the_provider_is_back(
         with db.unit_of_work() as session:
             row = session.scalars(select(AiAnalysis).where(AiAnalysis.call_id == call_id)).one()
         assert (row.stood_in_for, row.processing_status) == (None, "completed")
+        versions = http.get(f"/api/calls/{call_id}/ai-analysis/versions").json()["versions"]
+        kept = [(version["number"], version["provider"], version["reason"]) for version in versions]
+        assert kept == [(2, "near", "provider_back"), (1, "builtin", "stood_in")]
         remove(http, [call_id])
+
+
+def test_what_people_put_right_is_what_the_provider_gets_later(
+    running: Running, people: dict[str, str], near: Scripted
+) -> None:
+    """Speakers exchanged and words corrected since: by the call as it stands now, not as it was heard."""
+    near.otherwise = status(503)
+    with started(running, "api", "analysis", LLM_WHEN_DOWN="builtin") as own:
+        http = own.client(people["admin"])
+        profiles = {"near": profile(near, "local", timeout_s=0.5)}
+        http.put(ADDRESS, json={"active": "near", "profiles": profiles}).raise_for_status()
+        call_id = heard(people["anna"], "масло")
+        assert processed(http, call_id)["aiAnalysis"]["provider"] == "builtin"
+        http.post(f"/api/calls/{call_id}/swap-speakers").raise_for_status()
+        with db.unit_of_work() as session:
+            corrected = {"text": "Салон Лада, слушаю вас."}
+            second = (Segment.call_id == call_id, Segment.position == 1)
+            session.execute(update(Segment).where(*second).values(corrected))
+        near.otherwise = well()
+        near.requests.clear()
+        http.put(ADDRESS, json={"profiles": {"near": profile(near, "local")}}).raise_for_status()
+        own.start("housekeeping")
+        wait_until(lambda: near.requests, 120, "the provider to be asked")
+        sent = transcript_of(near.requests[0])
+        remove(http, [call_id])
+    assert [(line[0], line[1]) for line in sent] == [("0", "B"), ("1", "A")]
+    assert sent[1][2] == "Салон Лада, слушаю вас."
+
+
+def test_a_call_that_cannot_be_analysed_anew_keeps_what_it_has(
+    running: Running, people: dict[str, str], near: Scripted
+) -> None:
+    """The provider is back and has no valid answer for this call: it is no failure, and not tried for ever."""
+    near.otherwise = status(503)
+    with started(running, "api", "analysis", "housekeeping", LLM_WHEN_DOWN="builtin") as own:
+        http = own.client(people["admin"])
+        profiles = {"near": profile(near, "local", timeout_s=0.5)}
+        http.put(ADDRESS, json={"active": "near", "profiles": profiles}).raise_for_status()
+        call_id = heard(people["anna"], "масло")
+        before = processed(http, call_id)["aiAnalysis"]
+        near.otherwise = says("no JSON at all")
+        http.put(ADDRESS, json={"profiles": {"near": profile(near, "local")}}).raise_for_status()
+
+        def given_up() -> bool:
+            with db.unit_of_work() as session:
+                asked = select(AiAnalysis.stood_in_for).where(AiAnalysis.call_id == call_id)
+                state = session.scalar(select(Pipeline.state).where(Pipeline.call_id == call_id))
+                return state == "completed" and session.scalar(asked) is None
+
+        wait_until(given_up, 120, "the call to be left as it is")
+        call = http.get(f"/api/calls/{call_id}").json()
+        assert "processing_error" not in call
+        assert call["aiAnalysis"] == {**before, "updated_at": call["aiAnalysis"]["updated_at"]}
+        assert kept_and_told(call_id) == ([1], ["call_processed"])
+        remove(http, [call_id])
+
+
+def kept_and_told(call_id: str) -> tuple[list[int], list[str]]:
+    """The numbers of a call's analyses, and what everybody was told of it."""
+    with db.unit_of_work() as session:
+        numbers = session.scalars(select(AnalysisVersion.number).where(AnalysisVersion.call_id == call_id)).all()
+        return list(numbers), list(session.scalars(select(Event.type).where(Event.call_id == call_id)))
+
+
+@pytest.mark.parametrize(
+    ("stage", "status", "told"),
+    [("analyse", "completed", []), ("publish", "in-progress", ["call_processed"])],
+    ids=["it was to be analysed anew", "it was to be published"],
+)
+def test_a_call_with_a_valid_analysis_does_not_fail(
+    running: Running, people: dict[str, str], stage: str, status: str, told: list[str]
+) -> None:
+    """Also where its workers died of it."""
+    with started(running):
+        call_id = heard(people["anna"], "масло")
+        with db.unit_of_work() as session:
+            waits = {"state": "waiting", "stage": stage}
+            session.execute(update(Pipeline).where(Pipeline.call_id == call_id).values(waits))
+            session.execute(update(Call).where(Call.id == call_id).values(status=status))
+            found = {"processing_status": "completed", "stood_in_for": "near", "summary": "Пересказ"}
+            session.execute(update(AiAnalysis).where(AiAnalysis.call_id == call_id).values(found))
+        with db.unit_of_work() as session:
+            assert pipelines.fail(session, UUID(call_id), "poison", "3 workers died", owner=None)
+        with db.unit_of_work() as session:
+            analysis = session.scalars(select(AiAnalysis).where(AiAnalysis.call_id == call_id)).one()
+            pipeline, call = session.get_one(Pipeline, call_id), session.get_one(Call, call_id)
+            session.delete(call)
+            assert (pipeline.state, pipeline.error_code, call.status) == ("completed", None, "completed")
+            assert (analysis.processing_status, analysis.stood_in_for) == ("completed", None)
+            assert kept_and_told(call_id)[1] == told
 
 
 HOOK = """
