@@ -66,6 +66,9 @@ OWN_ASSETS = (
 )
 """/docs runs a script that stands in the page, and asks the API."""
 
+NOT_KEPT = (b"cache-control", b"no-store")
+"""Answers are about people: what an answer does not say itself, no browser or proxy may leave on a disk."""
+
 HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -74,6 +77,13 @@ def security_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
     policy = OWN_ASSETS if scope["path"].startswith("/docs") else NOTHING
     headers = [*ALWAYS_SENT, (b"content-security-policy", policy)]
     return [*headers, HTTPS_ONLY] if scope["scheme"] == "https" else headers
+
+
+def _may_be_kept(scope: Scope, headers: list[tuple[bytes, bytes]]) -> bool:
+    """The documentation holds nothing of anybody; other answers may say themselves how long they last."""
+    return scope["path"].startswith(("/docs", "/openapi.json", "/static-offline-docs")) or any(
+        name.lower() == NOT_KEPT[0] for name, _ in headers
+    )
 
 
 class RequestLog:
@@ -94,7 +104,8 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *told, (b"x-request-id", request_id.encode())]
+                headers = [*message["headers"], *told, (b"x-request-id", request_id.encode())]
+                message["headers"] = headers if _may_be_kept(scope, headers) else [*headers, NOT_KEPT]
             await send(message)
 
         with logs.bind(request_id=request_id):

@@ -41,6 +41,9 @@ class Settings(BaseSettings):
 
     jwt_secret: SecretStr = Field(description="Key that tokens and signed links are made with; at least 32 characters.")
     jwt_expires_in: int = Field(3600, gt=0, description="Life of an access token in seconds.")
+    password_words: CommaSeparated = Field(
+        (), description="Words that make no password here (the dealership's name, brands), separated by commas."
+    )
     cors_origins: CommaSeparated = Field((), description="Origins of web frontends, separated by commas.")
     host: str = Field("0.0.0.0", description="Address that the API listens on.")
     port: int = Field(8000, gt=0, lt=65536, description="Port that the API listens on.")
@@ -200,7 +203,13 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
     @field_validator(
-        "cors_origins", "transcribe_languages", "metrics_allow", "site_topics", "recording_hosts", mode="before"
+        "cors_origins",
+        "transcribe_languages",
+        "metrics_allow",
+        "site_topics",
+        "recording_hosts",
+        "password_words",
+        mode="before",
     )
     @classmethod
     def _split(cls, value: object) -> object:

@@ -26,7 +26,6 @@ def _answer(logged_in: sessions.LoggedIn, request: Request, response: Response) 
         samesite="strict",
         secure=request.url.scheme == "https",
     )
-    response.headers["Cache-Control"] = "no-store"
     return LoginOut(
         user=UserOut.of(logged_in.user, get_base_url(request)),
         token=logged_in.token,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Form, Header, Query, Response, UploadFile
+from fastapi import APIRouter, Form, Header, Query, UploadFile
 
 from appliance.api.analysis_schemas import AnalysisOut, AnalysisVersionOut, AnalysisVersions
 from appliance.api.deps import BaseUrl, Language, ViewerDep
@@ -102,9 +102,8 @@ def batch_delete(viewer: ViewerDep, language: Language, body: BatchDeleteIn) -> 
 
 
 @router.get("/{call_id}", response_model_exclude_none=True)
-def read(call_id: UUID, viewer: ViewerDep, base_url: BaseUrl, response: Response) -> CallOut:
+def read(call_id: UUID, viewer: ViewerDep, base_url: BaseUrl) -> CallOut:
     """One call with its transcript and analysis."""
-    response.headers["Cache-Control"] = "no-store"
     return CallOut.of(calls.show(viewer, call_id), base_url, viewer.id)
 
 

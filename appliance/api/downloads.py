@@ -22,5 +22,5 @@ FILE: dict[str, Any] = {"content": {kind.split(";")[0]: BINARY for kind in MEDIA
 def download(name: str, expires: int, signature: str) -> StreamingResponse:
     """An exported file."""
     file = exports.find(name, expires, signature)
-    headers = {"Content-Disposition": f'attachment; filename="{file.name}"', "Cache-Control": "private, no-store"}
+    headers = {"Content-Disposition": f'attachment; filename="{file.name}"'}
     return StreamingResponse(file.content, headers=headers, media_type=file.media_type)

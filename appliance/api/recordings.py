@@ -50,7 +50,7 @@ def play(
 ) -> Response:
     """The recording, whole (200) or in part (206)."""
     recording = recordings.find(name, expires, signature, viewer, listens=request.method == "GET")
-    headers = {"Accept-Ranges": "bytes", "Cache-Control": "private, max-age=3600"}
+    headers = {"Accept-Ranges": "bytes"}
     try:
         part = wanted(range_header, recording.size)
     except ValueError:

@@ -12,7 +12,8 @@ from appliance.config import settings
 from appliance.services.failures import LinkInvalid
 
 STEP_S = 300
-"""Expiry times are rounded up to this, so that the same link is answered for a while and a player may cache it."""
+"""Expiry times are rounded up to this, so that the same link is answered for a while and a player is not
+started anew with every refresh of a page."""
 
 
 def sign(path: str, expires_at: datetime | None = None, viewer_id: UUID | None = None) -> str:

@@ -92,9 +92,9 @@ def log_out(viewer: Viewer) -> None:
 
 def change_password(viewer: Viewer, current: str, new: str) -> None:
     """Set a new password and end the user's other sessions. Raises WrongCredentials and as passwords.check."""
-    passwords.check(new)
     with db.unit_of_work() as session:
         user = session.get_one(User, viewer.id)
+    passwords.check(new, user.name, user.email)
     if user.password_hash is None or not passwords.HASHES.verify(current, user.password_hash):
         raise failures.WrongCredentials
     with db.unit_of_work() as session:

@@ -86,9 +86,9 @@ def create(
 
     `by` is the admin who asked; nobody where it is the operator.
 
-    Raises EmailTaken, ExtensionTaken, PasswordTooShort, PasswordTooCommon.
+    Raises EmailTaken, ExtensionTaken, and as passwords.check.
     """
-    passwords.check(password)
+    passwords.check(password, name, email)
     with db.unit_of_work() as session:
         users.change_alone(session)
         if users.by_email(session, email) is not None:
@@ -135,15 +135,15 @@ def get(viewer: Viewer, user_id: UUID) -> User:
 def change(viewer: Viewer, user_id: UUID, wanted: Change) -> User:
     """Change a user. A new role or password and deactivation end the user's sessions.
 
-    Raises NotAllowed, UserNotFound, EmailTaken, ExtensionTaken, LastAdmin, LoginIncomplete, PasswordTooShort,
-    PasswordTooCommon.
+    Raises NotAllowed, UserNotFound, EmailTaken, ExtensionTaken, LastAdmin, LoginIncomplete, and as
+    passwords.check.
     """
     rights.admin_only(viewer)
-    if wanted.password is not None:
-        passwords.check(wanted.password)
     with db.unit_of_work() as session:
         users.change_alone(session)
         user = _known(session, user_id)
+        if wanted.password is not None:
+            passwords.check(wanted.password, wanted.name or user.name, wanted.email or user.email)
         if wanted.is_active is False or wanted.role not in {None, "admin"}:
             _keep_an_admin(session, user)
         if wanted.email is not None:

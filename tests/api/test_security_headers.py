@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from appliance.app import security_headers
-from tests.conftest import PASSWORD, Running
+from tests.conftest import PASSWORD, SAMPLES, Running, upload
 
 
 def test_answers_may_load_nothing_and_stand_in_no_frame(running: Running) -> None:
@@ -28,6 +28,20 @@ def test_the_documentation_loads_its_own_assets_alone(running: Running) -> None:
 def test_https_stays_https() -> None:
     headers = dict(security_headers({"type": "http", "scheme": "https", "path": "/api/health"}))
     assert int(headers[b"strict-transport-security"].split(b"=")[1]) >= 31_536_000
+
+
+def test_no_answer_about_people_is_kept_by_a_browser(running: Running, people: dict[str, str]) -> None:
+    """Not even a recording: whoever shares the computer would find it on the disk when the link is long dead."""
+    http = running.client(people["anna"])
+    call_id = upload(http, SAMPLES / "ru-wrong-number.wav").json()["id"]
+    link = http.get(f"/api/calls/{call_id}").json()["recordingUrl"]
+    file = http.post("/api/calls/export", json={"format": "csv", "calls": [call_id]}).json()["download_url"]
+    told = [httpx.get(link), httpx.get(link, headers={"Range": "bytes=0-9"}), httpx.get(file), httpx.get(link[:-1])]
+    told += [http.get(path) for path in ("/api/calls", f"/api/calls/{call_id}", "/api/auth/me", "/api/search?q=x")]
+    told += [http.get("/api/dashboard/stats"), http.get(f"/api/calls/{call_id}/ai-analysis"), http.get("/api/nowhere")]
+    assert {answer.headers["Cache-Control"] for answer in told} == {"no-store"}
+    assert [answer.status_code for answer in told[:4]] == [200, 206, 200, 403]
+    assert "Cache-Control" not in httpx.get(running.url + "/docs").headers
 
 
 @pytest.mark.parametrize(("origin", "status"), [(None, 200), ("own", 200), ("http://evil.example", 401), ("null", 401)])

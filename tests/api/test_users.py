@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from appliance.models import ObjectDeletion
+from appliance.models import ObjectDeletion, User
+from appliance.services import passwords
 from appliance.store import db, objects, users
 from tests.conftest import PASSWORD, SAMPLES, Running, upload, wait_until
 
@@ -118,6 +119,7 @@ def test_there_is_always_an_admin(admin: httpx.Client) -> None:
         ({"name": "  "}, 422, "validation_failed"),
         ({"password": "short"}, 422, "password_too_short"),
         ({"password": "password123"}, 422, "password_too_common"),
+        ({"password": "call-analytics"}, 422, "password_guessable"),
         ({"is_admin": True}, 422, "validation_failed"),
     ],
 )
@@ -127,6 +129,16 @@ def test_bad_input_is_refused(
     body = {"name": "X", "email": "x@test.example", "role": "analyst", "password": PASSWORD, **change}
     for answer in (admin.post("/api/users", json=body), admin.patch(f"/api/users/{made['id']}", json=change)):
         assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("password", ["ж" * 1023 + "ы", " \t\U0001f697\u0000 не обрезан ", "correct horse battery "])
+def test_a_password_is_taken_as_it_is(admin: httpx.Client, made: dict[str, str], password: str) -> None:
+    """Neither cut short nor trimmed: what is different by the last character alone is another password."""
+    admin.patch(f"/api/users/{made['id']}", json={"password": password}).raise_for_status()
+    with db.unit_of_work() as session:
+        kept = session.get_one(User, UUID(made["id"])).password_hash or ""
+    assert passwords.HASHES.verify(password, kept)
+    assert not passwords.HASHES.verify(password[:-1], kept)
 
 
 def test_an_email_belongs_to_one_user(admin: httpx.Client, made: dict[str, str], people: dict[str, str]) -> None:
