@@ -169,6 +169,7 @@ class Site:
             facts |= {"S3_ENDPOINT": f"http://127.0.0.1:{inner['s3']}", "S3_ACCESS_KEY": OWN_STORE_KEY}
         if facts.get("VLLM_WEIGHTS"):
             facts["LOCAL_LLM_URL"] = f"http://127.0.0.1:{inner['vllm']}/v1"
+            facts["LOCAL_LLM_API_KEY"] = facts.get("LOCAL_LLM_API_KEY") or secrets.token_hex(32)
         facts.setdefault("MODELS_DIR", str(self.data_dir / "models"))
         text = "# Settings of the appliance; secrets inside. See docs/settings.md.\n"
         text += "".join(f"{name}={value}\n" for name, value in sorted(facts.items()))

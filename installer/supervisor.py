@@ -11,7 +11,7 @@ import time
 import xmlrpc.client
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Program:
     stop_wait_s: int = 10
     group: bool = True
     user: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 INFRASTRUCTURE = ("postgres", "swift-account", "swift-container", "swift-object", "swift-proxy")
@@ -56,7 +57,7 @@ def programs(site: Site) -> list[Program]:
         tree += [Program(name, command, 20) for name, command in objects.server_commands(site).items()]
     if language_model := vllm.server_command(site):
         # Minutes until it answers, which nobody waits for: analyses are tried again until it does.
-        tree.append(Program("vllm", language_model, 20, stop_wait_s=30))
+        tree.append(Program("vllm", language_model, 20, stop_wait_s=30, environment=vllm.environment(site)))
     appliance = str(Path(sys.prefix) / "bin" / "appliance")
     commands = {name: [appliance, "worker", name] for name in APPLICATION[:3]} | {"api": [appliance, "api"]}
     for name, command in commands.items():
@@ -87,10 +88,18 @@ def render(site: Site) -> Path:
             group=str(program.group).lower(),
             logs=site.logs,
             user=f"user = {program.user}" if program.user else "",
+            environment=_told(program.environment),
         )
     target = site.data_dir / "supervisor.conf"
+    target.touch(mode=0o600)
+    target.chmod(0o600)  # keys are among what programs are told
     target.write_text(text, encoding="utf-8")
     return target
+
+
+def _told(environment: dict[str, str]) -> str:
+    pairs = ",".join(f'{name}="{value}"' for name, value in environment.items())
+    return "environment = " + pairs.replace("%", "%%") if pairs else ""
 
 
 @contextmanager

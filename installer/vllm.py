@@ -26,5 +26,11 @@ def server_command(site: Site) -> list[str]:
         "--structured-outputs-config": '{"backend":"guidance","disable_any_whitespace":true}',
         "--default-chat-template-kwargs": '{"enable_thinking":false}',
     }
+    # Not --api-key: everybody on the machine can read the list of processes. See `environment`.
     flat = [part for option in options.items() for part in option]
     return [str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", *flat]
+
+
+def environment(site: Site) -> dict[str, str]:
+    """What vLLM is told besides: the key that it asks for, as LOCAL_LLM_API_KEY has it."""
+    return {"VLLM_API_KEY": site.facts()["LOCAL_LLM_API_KEY"]}

@@ -13,18 +13,23 @@ from appliance.services import failures, sessions, users
 router = APIRouter(prefix="/api/auth", tags=["auth"])
 
 COOKIE = "refresh_token"
+SECURE_COOKIE = "__Host-refresh_token"
+"""Over HTTPS: browsers take a cookie of this name from this very host alone, with Secure and for every path. Another
+host of the same domain cannot plant one."""
+
 CHANGED = {"ru": "Пароль изменён", "en": "The password was changed"}
 
 
 def _answer(logged_in: sessions.LoggedIn, request: Request, response: Response) -> LoginOut:
+    secure = request.url.scheme == "https"
     response.set_cookie(
-        COOKIE,
+        SECURE_COOKIE if secure else COOKIE,
         logged_in.refresh_token,
         max_age=int(sessions.REFRESH_LIFE.total_seconds()),
-        path="/api/auth",
+        path="/" if secure else "/api/auth",
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=secure,
     )
     return LoginOut(
         user=UserOut.of(logged_in.user, get_base_url(request)),
@@ -46,11 +51,13 @@ def refresh(
     request: Request,
     response: Response,
     refresh_token: Annotated[str | None, Body(embed=True)] = None,
-    cookie: Annotated[str | None, Cookie(alias=COOKIE)] = None,
+    cookie: Annotated[str | None, Cookie(alias=COOKIE, description="Over HTTP")] = None,
+    secure_cookie: Annotated[str | None, Cookie(alias=SECURE_COOKIE, description="Over HTTPS")] = None,
 ) -> LoginOut:
     """Exchange the refresh token, from the body or the cookie, for new tokens. Each can be used once."""
     # A browser sends the cookie by itself, whatever page asks it to.
-    presented = refresh_token or (cookie if origin_allowed(request) else None)
+    kept = secure_cookie if request.url.scheme == "https" else cookie
+    presented = refresh_token or (kept if origin_allowed(request) else None)
     if not presented:
         raise failures.NotAuthenticated
     return _answer(sessions.refresh(presented), request, response)
@@ -70,8 +77,11 @@ def change_password(viewer: ViewerDep, body: PasswordIn, language: Language) -> 
 
 
 @router.post("/logout")
-def logout(viewer: ViewerDep, response: Response) -> Message:
+def logout(viewer: ViewerDep, request: Request, response: Response) -> Message:
     """End the session: its tokens are dead at once, in every process."""
     sessions.log_out(viewer)
-    response.delete_cookie(COOKIE, path="/api/auth")
+    if request.url.scheme == "https":
+        response.delete_cookie(SECURE_COOKIE, path="/", secure=True, httponly=True, samesite="strict")
+    else:
+        response.delete_cookie(COOKIE, path="/api/auth", httponly=True, samesite="strict")
     return Message(message="Successfully logged out")

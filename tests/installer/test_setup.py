@@ -12,6 +12,7 @@ import subprocess
 import threading
 from pathlib import Path
 
+import httpx
 import pytest
 from cryptography import x509
 
@@ -20,7 +21,7 @@ from installer.bundle import debs, seal, wheels
 from installer.setup import layout
 from installer.setup.step import Journal, Step, StepFails
 from installer.site import Site
-from tests.conftest import ROOT, Running, _free_port, wait_until
+from tests.conftest import PASSWORD, ROOT, Running, _free_port, wait_until
 
 UNITS = ROOT / "installer" / "templates" / "systemd"
 
@@ -182,6 +183,22 @@ class Secure(Running):
         return f"https://localhost:{self.port}"
 
 
+def _use_the_cookie(url: str, email: str) -> None:
+    """Over HTTPS it is bound to this host by its very name, and one of the plain name is worth nothing."""
+    with httpx.Client(base_url=url) as browser:
+        answer = browser.post("/api/auth/login", json={"email": email, "password": PASSWORD})
+        first = answer.headers["set-cookie"]
+        assert first.startswith("__Host-refresh_token=")
+        assert {"HttpOnly", "Secure", "Path=/", "SameSite=strict"} <= set(first.split("; "))
+        renewed = browser.post("/api/auth/refresh", headers={"Origin": url})
+        assert renewed.status_code == 200
+        planted = {"Cookie": f"refresh_token={renewed.json()['refresh_token']}"}
+        assert httpx.post(url + "/api/auth/refresh", headers=planted).status_code == 401
+        left = browser.post("/api/auth/logout", headers={"Authorization": f"Bearer {renewed.json()['token']}"})
+        assert left.headers["set-cookie"].startswith('__Host-refresh_token=""')
+        assert browser.post("/api/auth/refresh").status_code == 401
+
+
 def test_several_processes_serve_one_port_over_tls(
     site: Site, people: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +217,8 @@ def test_several_processes_serve_one_port_over_tls(
         wait_until(lambda: len(children.read_text().split()) >= 2, 60, "two processes")
         http = own.client(people["admin"])
         assert {http.get("/api/auth/me").status_code for _ in range(20)} == {200}
+        assert "max-age=31536000" in http.get("/api/auth/me").headers["strict-transport-security"]
         http.close()
+        _use_the_cookie(own.url, people["admin"])
     finally:
         own.stop()

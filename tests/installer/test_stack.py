@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import signal
 import socket
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -212,4 +214,35 @@ def test_a_language_model_runs_under_supervisor_with_its_share_of_the_card(own: 
     assert (told["--host"], told["--max-model-len"]) == ("127.0.0.1", "24576")
     assert site.facts()["LOCAL_LLM_URL"] == f"http://127.0.0.1:{told['--port']}/v1"
     supervisor.render(site)
-    assert "[program:vllm]" in (tmp_path / "supervisor.conf").read_text()
+    written = tmp_path / "supervisor.conf"
+    assert "[program:vllm]" in written.read_text()
+    key = site.facts()["LOCAL_LLM_API_KEY"]
+    assert len(key) == 64
+    assert f'environment = VLLM_API_KEY="{key}"' in written.read_text()
+    assert stat.S_IMODE(written.stat().st_mode) == 0o600
+    assert key not in " ".join(command)
+    site.write_settings(8000, demo=False)
+    assert site.facts()["LOCAL_LLM_API_KEY"] == key
+
+
+def test_a_program_is_told_its_secrets_where_only_its_user_can_read(own: Site, tmp_path: Path) -> None:
+    """By its environment, never by its command; nothing of it in the list of processes."""
+    secret = "a%secret 'of' 64"
+    out = tmp_path / "out"
+    command = ["/bin/sh", "-c", f'printf %s "$VLLM_API_KEY" > {out}; exec sleep 600']
+    text = (supervisor.TEMPLATES / "program.conf").read_text()
+    told = supervisor._told({"VLLM_API_KEY": secret})
+    fields = {"directory": "/", "priority": 1, "autostart": "true", "stop_signal": "TERM", "stop_wait_s": 1}
+    head = f"[supervisord]\nnodaemon = true\nlogfile = {tmp_path}/log\npidfile = {tmp_path}/pid\nuser = root\n"
+    quoted = shlex.join(command).replace("%", "%%")
+    made = text.format(name="x", command=quoted, group="true", logs=tmp_path, user="", environment=told, **fields)
+    (tmp_path / "conf").write_text((head if os.geteuid() == 0 else head.replace("user = root\n", "")) + made)
+    supervisord = [str(Path(sys.prefix) / "bin" / "supervisord"), "-c", str(tmp_path / "conf")]
+    with subprocess.Popen(supervisord, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        try:
+            wait_until(out.exists, 20, "the program")
+            wait_until(lambda: out.read_text() == secret, 5, "what it was told")
+            listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+            assert secret not in listed
+        finally:
+            running.terminate()

@@ -49,6 +49,7 @@ class Vllm:
             "DO_NOT_TRACK": "1",
             "VLLM_CPU_KVCACHE_SPACE": "1",
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+            "VLLM_API_KEY": KEY,  # as supervisor tells it
         }
         options = {
             "--model": str(self.folder),
@@ -56,7 +57,6 @@ class Vllm:
             "--host": "127.0.0.1",
             "--port": str(self.port),
             "--max-model-len": str(CONTEXT),
-            "--api-key": KEY,
             "--dtype": "bfloat16",
             "--structured-outputs-config": '{"backend":"guidance","disable_any_whitespace":true}',
         }
