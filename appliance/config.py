@@ -41,6 +41,13 @@ class Settings(BaseSettings):
 
     jwt_secret: SecretStr = Field(description="Key that tokens and signed links are made with; at least 32 characters.")
     jwt_expires_in: int = Field(3600, gt=0, description="Life of an access token in seconds.")
+    session_days: int = Field(
+        90, gt=0, le=3650, description="Days after which a session that is used ends all the same."
+    )
+    first_password: Literal["told", "enforced"] = Field(
+        "told",
+        description="A password that an admin chose: the log-in tells so, or nothing works before it is changed.",
+    )
     password_words: CommaSeparated = Field(
         (), description="Words that make no password here (the dealership's name, brands), separated by commas."
     )

@@ -39,7 +39,7 @@ class Admission:
 
 
 def _admit(authorization: str, length: int) -> None:
-    """Raises NotAuthenticated, QueueFull, DiskFull, ObjectStoreUnavailable."""
+    """Raises NotAuthenticated, PasswordChangeRequired, QueueFull, DiskFull, ObjectStoreUnavailable."""
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer":
         raise failures.NotAuthenticated

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Body, Cookie, Request, Response
 
-from appliance.api.deps import BaseUrl, Language, ViewerDep, get_base_url, origin_allowed
-from appliance.api.schemas import LoginIn, LoginOut, Message, PasswordIn, UserOut
+from appliance.api.deps import BaseUrl, Language, NewcomerDep, ViewerDep, get_base_url, origin_allowed
+from appliance.api.schemas import LoginIn, LoginOut, Message, PasswordIn, SessionList, UserOut
 from appliance.services import failures, sessions, users
 
 router = APIRouter(prefix="/api/auth", tags=["auth"])
@@ -64,20 +65,32 @@ def refresh(
 
 
 @router.get("/me", response_model_exclude_none=True)
-def me(viewer: ViewerDep, base_url: BaseUrl) -> UserOut:
+def me(viewer: NewcomerDep, base_url: BaseUrl) -> UserOut:
     """Whoever is logged in."""
     return UserOut.of(users.find(viewer.id), base_url)
 
 
 @router.post("/password")
-def change_password(viewer: ViewerDep, body: PasswordIn, language: Language) -> Message:
+def change_password(viewer: NewcomerDep, body: PasswordIn, language: Language) -> Message:
     """Change the own password; every other session of the user ends."""
     sessions.change_password(viewer, body.current_password, body.new_password)
     return Message(message=CHANGED[language])
 
 
+@router.get("/sessions")
+def list_sessions(viewer: ViewerDep) -> SessionList:
+    """Where the viewer is logged in: every session that lives."""
+    return SessionList.of(sessions.of_user(viewer.id, viewer.session))
+
+
+@router.delete("/sessions/{session_id}", status_code=204)
+def end_session(session_id: UUID, viewer: ViewerDep) -> None:
+    """End one of the own sessions: its tokens are dead at once."""
+    sessions.end_one(viewer, session_id)
+
+
 @router.post("/logout")
-def logout(viewer: ViewerDep, request: Request, response: Response) -> Message:
+def logout(viewer: NewcomerDep, request: Request, response: Response) -> Message:
     """End the session: its tokens are dead at once, in every process."""
     sessions.log_out(viewer)
     if request.url.scheme == "https":

@@ -16,13 +16,23 @@ from appliance.store.visibility import Viewer
 bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The token that /api/auth/login answers")
 
 
-def get_viewer(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
-) -> Viewer:
-    """Whoever the bearer token names. Raises NotAuthenticated."""
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+
+
+def get_viewer(request: Request, credentials: Credentials) -> Viewer:
+    """Whoever the bearer token names. Raises NotAuthenticated, PasswordChangeRequired."""
+    return _viewer(request, credentials, to_change_password=False)
+
+
+def get_newcomer(request: Request, credentials: Credentials) -> Viewer:
+    """The same, also one who has to change the password first."""
+    return _viewer(request, credentials, to_change_password=True)
+
+
+def _viewer(request: Request, credentials: HTTPAuthorizationCredentials | None, *, to_change_password: bool) -> Viewer:
     if credentials is None:
         raise failures.NotAuthenticated
-    viewer = sessions.authenticate(credentials.credentials)
+    viewer = sessions.authenticate(credentials.credentials, to_change_password=to_change_password)
     request.state.user_id = str(viewer.id)
     return viewer
 
@@ -44,5 +54,6 @@ def get_language(request: Request) -> str:
 
 
 ViewerDep = Annotated[Viewer, Depends(get_viewer)]
+NewcomerDep = Annotated[Viewer, Depends(get_newcomer)]
 BaseUrl = Annotated[str, Depends(get_base_url)]
 Language = Annotated[str, Depends(get_language)]

@@ -21,6 +21,7 @@ from appliance.models.calls import CallStatus, CallType
 from appliance.models.users import Role
 from appliance.services import links, phones
 from appliance.services.phones import EXTENSION
+from appliance.services.sessions import Listed
 from appliance.store.call_filters import CallFilter, Sort
 
 WHOSE_WEIGHTS = "demo weights: understand the sample calls only"
@@ -32,6 +33,9 @@ class UserOut(Shape):
     email: str
     role: Role
     avatar: str | None = None
+    must_change_password: Literal[True] | None = Field(
+        None, description="There where somebody else chose the password: change it at /api/auth/password"
+    )
     created_at: Moment
     updated_at: Moment
 
@@ -43,6 +47,7 @@ class UserOut(Shape):
             "email": user.email or "",
             "role": user.role,
             "avatar": base_url + links.sign("/api/" + user.avatar) if user.avatar else None,
+            "must_change_password": True if user.must_change_password else None,
             "created_at": user.created_at,
             "updated_at": user.updated_at,
         }
@@ -115,6 +120,22 @@ class LoginOut(Shape):
     token: str
     expires_in: int = Field(description="Life of the token in seconds")
     refresh_token: str = Field(description="Exchange it once at /api/auth/refresh; also set as an httpOnly cookie")
+
+
+class SessionOut(Shape):
+    id: UUID
+    began_at: Moment = Field(description="When the user logged in")
+    used_at: Moment = Field(description="When its tokens were renewed last")
+    expires_at: Moment = Field(description="When it ends if it is not used")
+    current: bool = Field(description="The one that asks")
+
+
+class SessionList(Shape):
+    sessions: list[SessionOut]
+
+    @classmethod
+    def of(cls, found: Sequence[Listed]) -> SessionList:
+        return cls(sessions=[SessionOut(**asdict(each)) for each in found])
 
 
 class Message(Shape):

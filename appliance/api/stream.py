@@ -193,7 +193,7 @@ async def follow_calls(websocket: WebSocket) -> None:
     token, subprotocol = token_of(websocket)
     try:
         viewer = await run_in_threadpool(sessions.authenticate, token)
-    except failures.NotAuthenticated:
+    except (failures.NotAuthenticated, failures.PasswordChangeRequired):
         viewer = None
     except SQLAlchemyError:
         await websocket.accept(subprotocol=subprotocol)
@@ -274,7 +274,7 @@ async def _check(client: Client, token: str) -> None:
         pause_s = RECHECK_S
         try:
             client.viewer = await run_in_threadpool(sessions.authenticate, token)
-        except failures.NotAuthenticated:
+        except (failures.NotAuthenticated, failures.PasswordChangeRequired):
             client.close(UNAUTHORIZED, "session ended")
         except SQLAlchemyError:
             continue  # the database is away: as long as it is, there is nothing to tell either

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from appliance.api.deps import BaseUrl, ViewerDep
 from appliance.api.documentation import BINARY
-from appliance.api.schemas import AccountOut, UserChangeIn, UserIn, UserPage
+from appliance.api.schemas import AccountOut, SessionList, UserChangeIn, UserIn, UserPage
 from appliance.models.users import Role
 from appliance.services import avatars, users
 from appliance.services.failures import UploadTooLarge
@@ -61,6 +61,18 @@ def change(user_id: UUID, viewer: ViewerDep, base_url: BaseUrl, body: UserChange
 def delete(user_id: UUID, viewer: ViewerDep) -> None:
     """Remove a user who has no calls; who has some can be deactivated."""
     users.remove(viewer, user_id)
+
+
+@router.get("/users/{user_id}/sessions")
+def list_sessions(user_id: UUID, viewer: ViewerDep) -> SessionList:
+    """Where a user is logged in."""
+    return SessionList.of(users.sessions_of(viewer, user_id))
+
+
+@router.delete("/users/{user_id}/sessions", status_code=204)
+def end_sessions(user_id: UUID, viewer: ViewerDep) -> None:
+    """Log a user out everywhere, at once."""
+    users.end_sessions(viewer, user_id)
 
 
 @router.put("/users/{user_id}/avatar", response_model_exclude_none=True)

@@ -24,9 +24,12 @@ def create(
     password: Annotated[
         str, typer.Option(prompt=True, confirmation_prompt=True, hide_input=True, envvar="APPLIANCE_PASSWORD")
     ] = "",
+    keep_password: Annotated[
+        bool, typer.Option("--keep-password", help="The user chose it: it need not be changed")
+    ] = False,
 ) -> None:
     """Create a user. The password is asked for, or taken from APPLIANCE_PASSWORD."""
     from appliance.services import users
 
-    user_id = users.create(name, email, password, role.value)
+    user_id = users.create(name, email, password, role.value, must_change_password=not keep_password)
     typer.echo(f"{role.value} {email} created: {user_id}")

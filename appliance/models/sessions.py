@@ -18,11 +18,14 @@ class RefreshToken(Identified, Base):
     __table_args__ = (
         Index("uq_refresh_tokens_digest", "digest", unique=True),
         Index("ix_refresh_tokens_family", "family"),
+        Index("ix_refresh_tokens_user_id", "user_id"),
     )
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     family: Mapped[UUID] = mapped_column(comment="The session: all tokens that descend from one log-in")
     digest: Mapped[bytes]
+    began_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    """When somebody logged in: the same for the whole session."""
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -30,4 +30,7 @@ class User(Identified, Timestamped, Base):
     password_hash: Mapped[str | None]
     avatar: Mapped[str | None]
     extension: Mapped[str | None] = mapped_column(comment="Internal telephone number")
+    must_change_password: Mapped[bool] = mapped_column(
+        server_default=text("false"), default=False, comment="Somebody else chose the password"
+    )
     is_active: Mapped[bool] = mapped_column(server_default=text("true"), default=True)

@@ -26,6 +26,13 @@ class NotAuthenticated(ApplianceError):
     en = "You are not logged in"
 
 
+class PasswordChangeRequired(ApplianceError):
+    code = "password_change_required"
+    status = 403
+    ru = "Пароль выбран администратором: сначала смените его"
+    en = "An admin chose your password: change it first"
+
+
 class WrongCredentials(ApplianceError):
     code = "wrong_credentials"
     status = 401

@@ -43,6 +43,13 @@ class PasswordTooCommon(ApplianceError):
     en = "This password is too common"
 
 
+class PasswordUnchanged(ApplianceError):
+    code = "password_unchanged"
+    status = 422
+    ru = "Новый пароль совпадает со старым"
+    en = "The new password is the old one"
+
+
 class PasswordGuessable(ApplianceError):
     code = "password_guessable"
     status = 422

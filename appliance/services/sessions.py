@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from appliance.config import settings
+from appliance.errors import ApplianceError
 from appliance.models import LoginFailure, RefreshToken, RevokedToken, User
 from appliance.services import failures, passwords
 from appliance.store import audit, db, events, users
@@ -30,6 +31,24 @@ FAILURES_FORGOTTEN_S = 24 * 3600
 
 NOBODY = passwords.HASHES.hash(secrets.token_hex())
 """Verified where there is no such account, so that both answers take the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A session that lives: `id` names it, `current` is the one that asks."""
+
+    id: UUID
+    began_at: datetime
+    used_at: datetime
+    expires_at: datetime
+    current: bool
+
+
+class SessionNotFound(ApplianceError):
+    code = "session_not_found"
+    status = 404
+    ru = "Сеанс не найден"
+    en = "The session was not found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +81,7 @@ def log_in(email: str, password: str, address: str) -> LoggedIn:
         if better:
             session.execute(update(User).where(User.id == user.id).values(password_hash=better))
         audit.append(session, "login", user_id=user.id, details={"address": address})
-        return _issue(session, user, family=uuid4())
+        return _issue(session, user, uuid4(), datetime.now(UTC))
 
 
 def refresh(refresh_token: str) -> LoggedIn:
@@ -79,7 +98,7 @@ def refresh(refresh_token: str) -> LoggedIn:
             user = session.get_one(User, stored.user_id)
             if user.is_active:
                 stored.used_at = datetime.now(UTC)
-                return _issue(session, user, family=stored.family)
+                return _issue(session, user, stored.family, stored.began_at)
     raise failures.NotAuthenticated
 
 
@@ -91,14 +110,19 @@ def log_out(viewer: Viewer) -> None:
 
 
 def change_password(viewer: Viewer, current: str, new: str) -> None:
-    """Set a new password and end the user's other sessions. Raises WrongCredentials and as passwords.check."""
+    """Set a new password and end the user's other sessions. Raises WrongCredentials, PasswordUnchanged, and as
+    passwords.check.
+    """
     with db.unit_of_work() as session:
         user = session.get_one(User, viewer.id)
     passwords.check(new, user.name, user.email)
     if user.password_hash is None or not passwords.HASHES.verify(current, user.password_hash):
         raise failures.WrongCredentials
+    if new == current:
+        raise passwords.PasswordUnchanged
+    kept = {"password_hash": passwords.HASHES.hash(new), "must_change_password": False}
     with db.unit_of_work() as session:
-        session.execute(update(User).where(User.id == viewer.id).values(password_hash=passwords.HASHES.hash(new)))
+        session.execute(update(User).where(User.id == viewer.id).values(kept))
         end_all(session, viewer.id, but=viewer.session)
         audit.append(session, "password_changed", user_id=viewer.id)
 
@@ -111,8 +135,33 @@ def end_all(session: Session, user_id: UUID, *, but: UUID | None = None) -> None
             _end(session, family)
 
 
-def authenticate(token: str) -> Viewer:
-    """The viewer that a valid access token of a living session names. Raises NotAuthenticated."""
+def of_user(user_id: UUID, current: UUID | None = None) -> list[Listed]:
+    """A user's sessions that live, the one that was used last first."""
+    query = (
+        select(RefreshToken.family, RefreshToken.began_at, RefreshToken.created_at, RefreshToken.expires_at)
+        .where(RefreshToken.user_id == user_id, RefreshToken.used_at.is_(None), RefreshToken.expires_at > func.now())
+        .order_by(RefreshToken.created_at.desc())
+    )
+    with db.unit_of_work() as session:
+        return [Listed(*row, current=row.family == current) for row in session.execute(query)]
+
+
+def end_one(viewer: Viewer, family: UUID) -> None:
+    """End one of the viewer's own sessions. Raises SessionNotFound."""
+    with db.unit_of_work() as session:
+        mine = select(RefreshToken.id).where(RefreshToken.user_id == viewer.id, RefreshToken.family == family)
+        if session.scalar(mine.limit(1)) is None:
+            raise SessionNotFound
+        _end(session, family)
+        audit.append(session, "session_ended", user_id=viewer.id, details={"user": str(viewer.id)})
+
+
+def authenticate(token: str, *, to_change_password: bool = False) -> Viewer:
+    """The viewer that a valid access token of a living session names.
+
+    Raises NotAuthenticated, and PasswordChangeRequired where somebody else chose the password and FIRST_PASSWORD is
+    enforced; `to_change_password` lets such a user in.
+    """
     try:
         claims = jwt.decode(
             token,
@@ -135,10 +184,12 @@ def authenticate(token: str) -> Viewer:
         )
     if user is None:
         raise failures.NotAuthenticated
+    if user.must_change_password and settings().first_password == "enforced" and not to_change_password:  # noqa: S105
+        raise failures.PasswordChangeRequired
     return Viewer(user.id, user.name, user.role, family)
 
 
-def _issue(session: Session, user: User, family: UUID) -> LoggedIn:
+def _issue(session: Session, user: User, family: UUID, began_at: datetime) -> LoggedIn:
     now, life = datetime.now(UTC), settings().jwt_expires_in
     claims = {
         "sub": str(user.id),
@@ -149,9 +200,9 @@ def _issue(session: Session, user: User, family: UUID) -> LoggedIn:
         "exp": now + timedelta(seconds=life),
     }
     refresh_token = secrets.token_urlsafe(32)
-    session.add(
-        RefreshToken(user_id=user.id, family=family, digest=_digest(refresh_token), expires_at=now + REFRESH_LIFE)
-    )
+    ends = min(now + REFRESH_LIFE, began_at + timedelta(days=settings().session_days))
+    digest = _digest(refresh_token)
+    session.add(RefreshToken(user_id=user.id, family=family, digest=digest, began_at=began_at, expires_at=ends))
     token = jwt.encode(claims, settings().jwt_secret.get_secret_value(), ALGORITHM)
     return LoggedIn(user, token, refresh_token, life)
 

@@ -80,11 +80,19 @@ class Change:
 
 
 def create(
-    name: str, email: str, password: str, role: Role, by: UUID | None = None, extension: str | None = None
+    name: str,
+    email: str,
+    password: str,
+    role: Role,
+    by: UUID | None = None,
+    extension: str | None = None,
+    *,
+    must_change_password: bool = False,
 ) -> UUID:
     """A user who can log in. A manager known so far by name or extension only gets the log-in, and keeps the calls.
 
-    `by` is the admin who asked; nobody where it is the operator.
+    `by` is the admin who asked; nobody where it is the operator. `must_change_password`: the
+    user did not choose it.
 
     Raises EmailTaken, ExtensionTaken, and as passwords.check.
     """
@@ -105,6 +113,7 @@ def create(
         user.name = " ".join(name.split())
         user.extension = extension or user.extension
         user.email, user.password_hash = email.strip(), passwords.HASHES.hash(password)
+        user.must_change_password = must_change_password
         session.flush()
         audit.append(session, "user_created", user_id=by, details={"user": str(user.id), "role": role})
         return user.id
@@ -113,7 +122,7 @@ def create(
 def create_for(viewer: Viewer, name: str, email: str, password: str, role: Role, extension: str | None = None) -> User:
     """The same, asked for by an admin. Raises NotAllowed, and as create."""
     rights.admin_only(viewer)
-    user_id = create(name, email, password, role, viewer.id, extension)
+    user_id = create(name, email, password, role, viewer.id, extension, must_change_password=True)
     log.info("user_created", user_id=str(user_id), role=role, by=str(viewer.id))
     return find(user_id)
 
@@ -156,6 +165,8 @@ def change(viewer: Viewer, user_id: UUID, wanted: Change) -> User:
                 raise ExtensionTaken
         ends = wanted.password is not None or wanted.is_active is False or wanted.role not in {None, user.role}
         _apply(user, wanted)
+        if wanted.password is not None:
+            user.must_change_password = user_id != viewer.id
         if ends:
             sessions.end_all(session, user.id)
         details: dict[str, audit.Detail] = {
@@ -206,6 +217,20 @@ def remove(viewer: Viewer, user_id: UUID) -> None:
         session.delete(user)
         audit.append(session, "user_removed", user_id=viewer.id, details={"user": str(user_id)})
     log.info("user_removed", user_id=str(user_id), by=str(viewer.id))
+
+
+def sessions_of(viewer: Viewer, user_id: UUID) -> list[sessions.Listed]:
+    """A user's sessions that live. Raises NotAllowed, UserNotFound."""
+    get(viewer, user_id)
+    return sessions.of_user(user_id, viewer.session)
+
+
+def end_sessions(viewer: Viewer, user_id: UUID) -> None:
+    """Log a user out everywhere. Raises NotAllowed, UserNotFound."""
+    rights.admin_only(viewer)
+    with db.unit_of_work() as session:
+        sessions.end_all(session, _known(session, user_id).id)
+        audit.append(session, "session_ended", user_id=viewer.id, details={"user": str(user_id)})
 
 
 def find(user_id: UUID) -> User:

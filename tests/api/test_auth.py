@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import httpx
 import jwt
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, select, update
 
 from appliance.config import settings
-from appliance.models import LoginFailure
+from appliance.models import LoginFailure, RefreshToken
 from appliance.store import db
 from tests.conftest import PASSWORD, Running, wait_until
 
@@ -76,6 +77,24 @@ def test_a_refresh_token_works_once_and_reuse_ends_the_session(running: Running,
     assert stolen.status_code == 401
     assert not works(running, second.json()["token"])
     assert httpx.post(refresh, json={"refresh_token": second.json()["refresh_token"]}).status_code == 401
+
+
+def test_a_session_that_is_used_ends_all_the_same(running: Running, people: dict[str, str]) -> None:
+    first = log_in(running, people["admin"]).json()
+    family = UUID(jwt.decode(first["token"], options={"verify_signature": False})["sid"])
+    began = datetime.now(UTC) - timedelta(days=settings().session_days) + timedelta(seconds=20)
+    with db.unit_of_work() as session:
+        session.execute(update(RefreshToken).where(RefreshToken.family == family).values(began_at=began))
+    second = httpx.post(running.url + "/api/auth/refresh", json={"refresh_token": first["refresh_token"]})
+    assert second.status_code == 200
+    with db.unit_of_work() as session:
+        newest = session.scalars(
+            select(RefreshToken).where(RefreshToken.family == family, RefreshToken.used_at.is_(None))
+        ).one()
+        assert newest.expires_at - began == timedelta(days=settings().session_days)
+        session.execute(update(RefreshToken).where(RefreshToken.family == family).values(expires_at=began))
+    late = httpx.post(running.url + "/api/auth/refresh", json={"refresh_token": second.json()["refresh_token"]})
+    assert late.status_code == 401
 
 
 def test_the_refresh_cookie_serves_as_well(running: Running, people: dict[str, str]) -> None:

@@ -91,6 +91,8 @@ TABLE: dict[str, Row] = {
     "POST /api/auth/refresh": Row(body(refresh_token="wrong"), (401,) * 5),
     "GET /api/auth/me": Row(nothing, LOGGED_IN),
     "POST /api/auth/password": Row(body(current_password="wrong", new_password=PASSWORD), (401,) * 5),
+    "GET /api/auth/sessions": Row(nothing, LOGGED_IN),
+    "DELETE /api/auth/sessions/{session_id}": Row(nothing, (404, 404, 404, 404, 401)),
     "POST /api/auth/logout": Row(nothing, LOGGED_IN),
     "POST /api/ingest/generic": Row(body(id="1"), (401,) * 5),
     "POST /api/ingest/mango/{event}": Row(lambda _: {"data": {"json": "{}"}}, (401,) * 5),
@@ -103,6 +105,8 @@ TABLE: dict[str, Row] = {
     "GET /api/users/{user_id}": Row(nothing, ADMIN),
     "PATCH /api/users/{user_id}": Row(body(name="Y"), ADMIN),
     "DELETE /api/users/{user_id}": Row(nothing, (204, 403, 403, 403, 401)),
+    "GET /api/users/{user_id}/sessions": Row(nothing, ADMIN),
+    "DELETE /api/users/{user_id}/sessions": Row(nothing, (204, 403, 403, 403, 401)),
     "PUT /api/users/{user_id}/avatar": Row(lambda _: {"files": {"image": ("a.png", picture())}}, ADMIN),
     "DELETE /api/users/{user_id}/avatar": Row(nothing, ADMIN),
     "GET /api/avatars/{name}": Row(lambda given: signed(f"/api/avatars/{given.avatar}"), ALL),
@@ -218,7 +222,11 @@ def test_everybody_is_answered_as_is_due(
     method, path = endpoint.split()
     names = {"/api/avatars": given.avatar, "/api/recordings": given.recording, "/downloads": given.export}
     path = path.format(
-        call_id=given.call_id, user_id=given.user_id, event="events/summary", name=names.get(path.rsplit("/", 1)[0], "")
+        call_id=given.call_id,
+        user_id=given.user_id,
+        session_id=uuid4(),
+        event="events/summary",
+        name=names.get(path.rsplit("/", 1)[0], ""),
     )
     leaves = path == "/api/auth/logout" and role != "stranger"
     http = running.client(people[PEOPLE[role]]) if leaves else clients[role]

@@ -10,11 +10,14 @@ import httpx
 import pytest
 from PIL import Image
 from sqlalchemy import select
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from appliance.models import ObjectDeletion, User
 from appliance.services import passwords
 from appliance.store import db, objects, users
-from tests.conftest import PASSWORD, SAMPLES, Running, upload, wait_until
+from installer.site import Site
+from tests.conftest import PASSWORD, SAMPLES, Running, _free_port, upload, wait_until
 
 
 @pytest.fixture
@@ -34,7 +37,8 @@ def made(admin: httpx.Client) -> Iterator[dict[str, str]]:
 
 
 def test_a_created_user_logs_in(running: Running, made: dict[str, str]) -> None:
-    assert set(made) == {"id", "name", "email", "role", "created_at", "updated_at", "is_active"}
+    shown = {"id", "name", "email", "role", "must_change_password", "created_at", "updated_at", "is_active"}
+    assert set(made) == shown
     me = running.client(made["email"]).get("/api/auth/me").json()
     assert me == {name: value for name, value in made.items() if name != "is_active"}
 
@@ -139,6 +143,58 @@ def test_a_password_is_taken_as_it_is(admin: httpx.Client, made: dict[str, str],
         kept = session.get_one(User, UUID(made["id"])).password_hash or ""
     assert passwords.HASHES.verify(password, kept)
     assert not passwords.HASHES.verify(password[:-1], kept)
+
+
+def test_a_password_that_an_admin_chose_is_said_to_be_one_until_it_is_changed(
+    running: Running, admin: httpx.Client, made: dict[str, str]
+) -> None:
+    theirs = running.client(made["email"])
+    assert theirs.get("/api/auth/me").json()["must_change_password"] is True
+    same = {"current_password": PASSWORD, "new_password": PASSWORD}
+    assert theirs.post("/api/auth/password", json=same).json()["code"] == "password_unchanged"
+    own = {"current_password": PASSWORD, "new_password": "another long one"}
+    theirs.post("/api/auth/password", json=own).raise_for_status()
+    assert "must_change_password" not in theirs.get("/api/auth/me").json()
+    admin.patch(f"/api/users/{made['id']}", json={"password": PASSWORD}).raise_for_status()
+    login = {"email": made["email"], "password": PASSWORD}
+    assert httpx.post(running.url + "/api/auth/login", json=login).json()["user"]["must_change_password"] is True
+
+
+def test_where_it_is_enforced_nothing_works_before_the_first_password_is_changed(
+    site: Site, people: dict[str, str], made: dict[str, str]
+) -> None:
+    own = Running(site, _free_port(), environment={"FIRST_PASSWORD": "enforced"})
+    try:
+        own.start("api")
+        theirs = own.client(made["email"])
+        token = theirs.headers["Authorization"].removeprefix("Bearer ")
+        assert theirs.get("/api/auth/me").json()["must_change_password"] is True
+        for answer in (theirs.get("/api/calls"), theirs.get("/api/auth/sessions"), theirs.post("/api/calls")):
+            assert (answer.status_code, answer.json()["code"]) == (403, "password_change_required")
+        with connect(f"ws://127.0.0.1:{own.port}/ws/calls?token={token}") as socket, pytest.raises(ConnectionClosed):
+            socket.recv(timeout=10)
+        body = {"current_password": PASSWORD, "new_password": "another long one"}
+        theirs.post("/api/auth/password", json=body).raise_for_status()
+        assert theirs.get("/api/calls").status_code == 200
+        assert own.client(people["admin"]).get("/api/calls").status_code == 200
+    finally:
+        own.stop()
+
+
+def test_sessions_are_listed_and_ended(running: Running, admin: httpx.Client, made: dict[str, str]) -> None:
+    here, there = running.client(made["email"]), running.client(made["email"])
+    listed = here.get("/api/auth/sessions").json()["sessions"]
+    assert [each["current"] for each in listed] == [False, True]
+    foreign = listed[0]["id"]
+    assert admin.delete(f"/api/auth/sessions/{foreign}").json()["code"] == "session_not_found"
+    assert there.get("/api/auth/me").status_code == 200
+    assert here.delete(f"/api/auth/sessions/{foreign}").status_code == 204
+    assert there.get("/api/auth/me").status_code == 401
+    of_user = f"/api/users/{made['id']}/sessions"
+    assert [each["id"] for each in admin.get(of_user).json()["sessions"]] == [listed[1]["id"]]
+    assert admin.delete(of_user).status_code == 204
+    assert here.get("/api/auth/me").status_code == 401
+    assert admin.get(of_user).json() == {"sessions": []}
 
 
 def test_an_email_belongs_to_one_user(admin: httpx.Client, made: dict[str, str], people: dict[str, str]) -> None:

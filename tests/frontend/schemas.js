@@ -30,7 +30,8 @@ const Outcome = z.strictObject({
 // What the appliance adds to the guide, by type. Everything else is the guide's.
 const ADDITIVE = {
   Login: { refresh_token: z.string().min(32) },
-  Account: { is_active: z.boolean(), extension: z.string().optional() },
+  User: { must_change_password: z.literal(true).optional() },
+  Account: { must_change_password: z.literal(true).optional(), is_active: z.boolean(), extension: z.string().optional() },
   Analysis: {
     intents: z.array(z.string()),
     provider: z.string().optional(),
