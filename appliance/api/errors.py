@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+import yaml
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -17,6 +20,8 @@ from appliance.errors import ApplianceError
 log = logs.get(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+
+IN_RUSSIAN = Path(__file__).parent / "field_errors.yaml"
 
 
 class DatabaseUnavailable(ApplianceError):
@@ -82,6 +87,19 @@ def problem(request: Request, error: ApplianceError, errors: list[dict[str, str]
     return JSONResponse(body, error.status, headers=headers, media_type=MEDIA_TYPE)
 
 
+@lru_cache
+def field_errors() -> dict[str, str]:
+    """What is wrong with a field, in Russian, by pydantic's type of error."""
+    loaded: dict[str, str] = yaml.safe_load(IN_RUSSIAN.read_text(encoding="utf-8"))
+    return loaded
+
+
+def in_russian(kind: str, facts: dict[str, Any]) -> str:
+    """The sentence for an error of a field; `facts` are pydantic's, whose lists are English: 'a', 'b' or 'c'."""
+    said = {name: str(value).replace(" or ", " или ") for name, value in facts.items()}
+    return field_errors().get(kind, field_errors()["value_error"]).format_map(said)
+
+
 def install(app: FastAPI) -> None:
     """Map everything that can go wrong to the one body."""
 
@@ -91,11 +109,12 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        language = language_of(request)
         errors = [
             {
                 "field": ".".join(str(part) for part in e["loc"][1:]) or str(e["loc"][0]),
                 "code": e["type"],
-                "message": e["msg"],
+                "message": e["msg"] if language == "en" else in_russian(e["type"], e.get("ctx", {})),
             }
             for e in error.errors()
         ]

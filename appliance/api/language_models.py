@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic_core import PydanticCustomError
 
 from appliance.api.deps import Language, ViewerDep
 from appliance.api.schemas import Failure
@@ -53,7 +54,7 @@ class ProfileIn(ProfileFields):
     @classmethod
     def _fits_into_a_header(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not re.fullmatch(r"[!-~]*", value.get_secret_value()):
-            raise ValueError("letters, digits and signs of ASCII only")
+            raise PydanticCustomError("key_not_ascii", "Letters, digits and signs of ASCII only")
         return value
 
     def fields_given(self) -> dict[str, Any]:

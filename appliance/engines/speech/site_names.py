@@ -9,6 +9,7 @@ from typing import Annotated
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
 from appliance.engines.speech.vocabulary import Name
 from appliance.errors import EngineError
@@ -19,13 +20,13 @@ LONGEST_FILE = 1_000_000
 
 
 def _words(value: str) -> str:
-    """Raises ValueError."""
+    """Raises PydanticCustomError."""
     if not value.isprintable():
-        raise ValueError("no control characters")
+        raise PydanticCustomError("name_not_printable", "No control characters")
     if not re.search(r"[^\W\d_]", value):
-        raise ValueError("a name holds a letter")
+        raise PydanticCustomError("name_without_letter", "A name holds a letter")
     if len(value.split()) > 4:
-        raise ValueError("at most four words")
+        raise PydanticCustomError("name_too_many_words", "At most four words")
     return " ".join(value.split())
 
 
