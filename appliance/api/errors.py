@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from appliance import logs
 from appliance.errors import ApplianceError
+from appliance.services.failures import DiskFull
 
 log = logs.get(__name__)
 
@@ -122,6 +124,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> JSONResponse:
+        if _is_full(error.__cause__):  # met while a body was written down
+            return problem(request, DiskFull(headers={"Connection": "close"}))
         known = {404: RouteNotFound, 405: MethodNotAllowed}.get(error.status_code, RequestMalformed)
         return problem(request, known(headers=dict(error.headers or {})))
 
@@ -139,10 +143,17 @@ def known_of(error: Exception) -> ApplianceError:
     if isinstance(error, PoolTimeout) or getattr(error, "connection_invalidated", False) or _is_outage(error):
         log.warning("database_unavailable")
         return DatabaseUnavailable()
+    if _is_full(error):
+        log.warning("disk_full")
+        return DiskFull()
     if isinstance(error, DataError):  # a NUL in a text, a number beyond bounds
         return ValidationFailed()
     log.error("request_crashed", error=type(error).__name__)
     return ApplianceError()
+
+
+def _is_full(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def _is_outage(error: Exception) -> bool:

@@ -194,12 +194,17 @@ def _failure_of(error: Exception) -> Failure:
         return Failure(error.code, str(error), error.retryable)
     if isinstance(error, ApplianceError):
         return Failure(error.code, str(error), error.status >= 500, 0 if error.status == 503 else None)
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
+    if isinstance(error, DBAPIError) and (error.connection_invalidated or _is_short_of_resources(error)):
         return Failure("database_unavailable", type(error).__name__, retryable=True, wait_s=0)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return Failure("disk_full", "the disk is full", retryable=True, wait_s=0)
     log.error("stage_crashed", exc_info=error)
     return Failure("internal_error", type(error).__name__, retryable=True)
+
+
+def _is_short_of_resources(error: DBAPIError) -> bool:
+    """PostgreSQL has no disk, no memory or no connection left: its class 53."""
+    return str(getattr(error.orig, "sqlstate", None) or "").startswith("53")
 
 
 def _record_failure(stage: Stage, call_id: UUID, owner: str, failure: Failure, equipment: Equipment) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -13,6 +16,7 @@ from sqlalchemy import delete, func, select, text, update
 from appliance.models import AiAnalysis, Call, Event, LlmChoice, ObjectDeletion, Pipeline, StageOutput
 from appliance.store import db, objects
 from installer.site import Site
+from tests.api.test_calls import wav
 from tests.conftest import SAMPLES, Running, _free_port, processed, upload, wait_until
 from tests.llm.scripted import serving
 
@@ -139,6 +143,39 @@ def test_the_api_killed_before_its_commit_leaves_no_orphan(site: Site, apart: Ru
     wait_until(lambda: stored_keys() == before, 60, "the orphan's end")
     assert call_count() == calls_before
     assert not list((site.data_dir / "spool").iterdir())
+
+
+def test_the_api_killed_while_a_recording_arrives(site: Site, apart: Running, people: dict[str, str]) -> None:
+    """kill -9 with half a body on the disk: nothing is there of it, and the same request sent again is the first."""
+    other = Running(site, _free_port())
+    other.start("api")
+    http = other.client(people["admin"])
+    before, calls_before = stored_keys(), call_count()
+    recording, key = ("long.wav", wav(200)), uuid4().hex
+    form = {"type": "incoming", "managerName": "Анна Смирнова"}
+    headers = {"Idempotency-Key": key}
+    request = http.build_request("POST", "/api/calls", data=form, files={"audio": recording}, headers=headers)
+    body = request.read()
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+
+    def spooled_bytes() -> int:
+        files = Path(f"/proc/{other.processes['api'].pid}/fd").iterdir()
+        return sum(file.stat().st_size for file in files if "/spool/" in str(file.readlink()))
+
+    with socket.create_connection(("127.0.0.1", other.port), 10) as line:
+        line.sendall(f"POST /api/calls HTTP/1.1\r\n{head}\r\n".encode() + body[: len(body) * 2 // 3])
+        wait_until(lambda: spooled_bytes() > len(body) // 2, 30, "half of the body on the disk")
+        other.kill("api")
+    assert (stored_keys(), call_count()) == (before, calls_before)
+    assert not list((site.data_dir / "spool").iterdir())
+    other.start("api")
+    http = other.client(people["admin"])
+    taken = [upload(http, recording, idempotency_key=key) for _ in range(2)]
+    other.kill("api")
+    assert [answer.status_code for answer in taken] == [200, 200], taken[0].text
+    assert taken[0].json()["id"] == taken[1].json()["id"]
+    assert call_count() == calls_before + 1
+    apart.client(people["admin"]).delete(f"/api/calls/{taken[0].json()['id']}").raise_for_status()
 
 
 def stored_keys() -> set[str]:
