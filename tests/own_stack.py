@@ -171,7 +171,8 @@ def orphans(own: Own) -> list[str]:
     own.query("UPDATE object_deletions SET not_before = now()")
     wait_until(lambda: own.query("SELECT count(*) FROM object_deletions")[0][0] == 0, 60, "deletions")
     keys = {row[0] for row in own.query("SELECT audio_key FROM calls WHERE audio_key IS NOT NULL")}
-    rows = own.query("SELECT id::text FROM calls c WHERE NOT EXISTS (SELECT FROM pipelines p WHERE p.call_id = c.id)")
+    heard = "status <> 'missed' AND NOT EXISTS (SELECT FROM pipelines p WHERE p.call_id = c.id)"
+    rows = own.query(f"SELECT id::text FROM calls c WHERE {heard}")
     return sorted(keys ^ own.objects()) + [row[0] for row in rows]
 
 

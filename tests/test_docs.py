@@ -117,6 +117,18 @@ def test_every_test_that_the_security_table_names_exists() -> None:
     assert not [f"{file}::{name}" for file, name in named if name not in cases_of(ROOT / file)]
 
 
+def test_every_test_that_the_reliability_page_names_exists() -> None:
+    """`…` stands for the file that was named before."""
+    file, missing = "", []
+    found = re.findall(r"`(tests/[\w/]+\.py|…)::(\w+)`", document("reliability.md"))
+    assert len(found) > 30
+    for named, name in found:
+        file = file if named == "…" else named
+        if name not in cases_of(ROOT / file):
+            missing.append(f"{file}::{name}")
+    assert not missing
+
+
 def test_the_security_table_holds_each_requirement_once() -> None:
     """ASVS 5.0 has 253 requirements of levels 1 and 2."""
     rows = re.findall(r"^\| ([\d., ]+) \| (.+?) \| (.*?) \| (.*?) ?\|$", document("asvs.md"), re.MULTILINE)

@@ -176,7 +176,8 @@ class Load:
             return None
         if answer.status_code not in {503, 507}:
             return answer
-        if answer.headers.get("content-type") != "application/problem+json" or "retry-after" not in answer.headers:
+        says_when = answer.status_code != 503 or "retry-after" in answer.headers
+        if answer.headers.get("content-type") != "application/problem+json" or not says_when:
             self.wrong.append(f"{answer.status_code} in another form: {answer.headers} {answer.text[:200]}")
         self.put_off[answer.json().get("code", "")] += 1
         if answer.status_code == 503:
