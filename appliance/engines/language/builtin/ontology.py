@@ -30,6 +30,9 @@ SHARE_OF_FIRST = 0.25
 MOST_HITS = 4
 """Sentences on one topic that count: a long quarrel about a price stays a call about the car."""
 
+OPENING = 0.6
+"""Why a client calls is said in this share of the sentences; later, but for some intents, details are settled."""
+
 CLEAR_FEELING = 0.45
 """Scores from here on are a complaint or a praise even where no word of the ontology says so."""
 
@@ -45,6 +48,8 @@ class Ontology:
     topics: Mapping[str, Patterns]
     intents: Mapping[str, Patterns]
     said_by_anyone: frozenset[str]
+    late: frozenset[str]
+    yields: Mapping[str, frozenset[str]]
 
 
 @lru_cache
@@ -70,6 +75,8 @@ def ontology() -> Ontology:
         topics=patterns(topics),
         intents=patterns(intents),
         said_by_anyone=frozenset(name for name, entry in intents.items() if entry.get("speaker") == "any"),
+        late=frozenset(name for name, entry in intents.items() if entry.get("late")),
+        yields={name: frozenset(entry.get("yields", ())) for name, entry in intents.items()},
     )
 
 
@@ -108,11 +115,23 @@ def intents_of(said: Sequence[Said], language: str) -> tuple[str, ...]:
     """Codes of what the client says that he wants, in the order in which he comes to it."""
     known, found = ontology(), dict[str, None]()
     for sentence in said:
-        for hit in known.intents[language].hits(sentence.words):
-            is_meant = sentence.speaker == "A" or hit.name in known.said_by_anyone
-            if is_meant and not is_unwanted(sentence, hit, language):
-                found.setdefault(hit.name)
+        named = _named(sentence, language)
+        for name in named:
+            is_timely = sentence.place <= OPENING or name in known.late or not found
+            if is_timely and known.yields[name].isdisjoint(named):
+                found.setdefault(name)
     return tuple(found)
+
+
+def _named(sentence: Said, language: str) -> list[str]:
+    """What one sentence asks for, in the order of its words."""
+    known = ontology()
+    hits = (
+        hit
+        for hit in known.intents[language].hits(sentence.words)
+        if (sentence.speaker == "A" or hit.name in known.said_by_anyone) and not is_unwanted(sentence, hit, language)
+    )
+    return list(dict.fromkeys(hit.name for hit in hits))
 
 
 def with_feeling(intents: Sequence[str], score: float) -> tuple[str, ...]:
