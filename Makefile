@@ -102,7 +102,7 @@ test-pyannote: .venv/.installed-dev .venv-pyannote/.installed-cpu ## Test agains
 
 .PHONY: fuzz
 fuzz: packages .venv/.installed-dev ## Feed the decoder and the upload 10,000 damaged recordings
-	@FUZZ_EXAMPLES=10000 $(BIN)/python -m pytest -q --no-header -p no:randomly tests/test_fuzz.py
+	@FUZZ_EXAMPLES=10000 $(BIN)/python -m pytest -q -s --no-header -p no:randomly tests/test_fuzz.py
 
 # Another seed each time; a run that found something says how to have it again.
 .PHONY: torture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import struct
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from appliance.engines.audio import UnreadableAudio
 from appliance.services.calls import REFUSALS
 from tests.conftest import Running, upload
 
+COUNTED = itertools.count(1)
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "300"))
 UPLOADS = max(40, EXAMPLES // 50)
 
@@ -150,6 +152,8 @@ def test_every_valid_file_is_one(folder: Path) -> None:
 @given(data=malformed())
 def test_a_malformed_file_is_read_or_refused(folder: Path, data: bytes) -> None:
     """By probe and by decode, which a worker may meet alone; the decoder's fork server lives through all of it."""
+    if (count := next(COUNTED)) % 500 == 0:
+        print(count, "damaged recordings", flush=True)
     file, target = folder / "malformed", folder / "out.s16"
     file.write_bytes(data)
     for read in (lambda: sandbox.probe(file), lambda: sandbox.decode(file, target, lambda _: None, 60)):
