@@ -28,6 +28,7 @@ from appliance.api import (
     ingest,
     language_models,
     monitoring,
+    reanalysis,
     recordings,
     search,
     stream,
@@ -146,7 +147,7 @@ def build() -> FastAPI:
     )
     for part in (
         *(auth, users, calls, search, dashboard, audit, recordings, downloads, health, monitoring),
-        *(language_models, vocabulary, stream, ingest),
+        *(language_models, reanalysis, vocabulary, stream, ingest),
     ):
         app.include_router(part.router)
     errors.install(app)

@@ -15,7 +15,7 @@ after event N is sent first, and every stored event carries its number as `id`.
 |---|---|
 | `call_created` | `{"call": {...}}`, the call as in the list |
 | `call_processing_progress` | `{"call_id", "stage", "progress"}`, progress 0-1; not stored, not replayed |
-| `call_processed` | `{"call_id", "status": "completed", "has_analysis": true}` |
+| `call_processed` | `{"call_id", "status": "completed", "has_analysis": true}`, also of up to 50 calls analysed anew |
 | `call_processing_failed` | `{"call_id", "error"}`, a stable code |
 | `ping` | `{}`, after 25 s without another event |
 """

@@ -21,6 +21,7 @@ from appliance.cli import (
     operate,
     preflight,
     process,
+    reanalyse,
     seed,
     serve,
     show,
@@ -32,13 +33,14 @@ from appliance.cli import (
 from appliance.errors import ApplianceError, EngineError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_show_locals=False)
-for group in (users.app, audit.app, llm.app):
+for group in (users.app, audit.app, llm.app, reanalyse.app):
     group.callback()(operate.find_settings)
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
 app.add_typer(backup.app, name="backup")
 app.add_typer(weights.app, name="weights")
 app.add_typer(llm.app, name="llm")
+app.add_typer(reanalyse.app, name="reanalyse")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(serve.workers, name="worker")

@@ -11,6 +11,7 @@ from appliance.models.exports import Export
 from appliance.models.language import LlmChoice, LlmProfile, LlmRequest
 from appliance.models.objects import ObjectDeletion
 from appliance.models.pipelines import Pipeline, StageOutput
+from appliance.models.reanalyses import Reanalysis, ReanalysisTask
 from appliance.models.segments import Segment
 from appliance.models.sessions import LoginFailure, RefreshToken, RevokedToken
 from appliance.models.tallies import CallTally, TallyZone, TopicTally
@@ -34,6 +35,8 @@ __all__ = [
     "LoginFailure",
     "ObjectDeletion",
     "Pipeline",
+    "Reanalysis",
+    "ReanalysisTask",
     "RefreshToken",
     "RevokedToken",
     "Segment",

@@ -91,4 +91,5 @@ class AnalysisVersion(Judged, Identified, Base):
     call_id: Mapped[UUID] = mapped_column(ForeignKey("calls.id", ondelete="CASCADE"))
     number: Mapped[int] = mapped_column(comment="Counts from 1 in each call")
     reason: Mapped[VersionReason | None] = mapped_column(Text, comment="Null: made before reasons were written down")
+    reanalysis_id: Mapped[UUID | None] = mapped_column(comment="No foreign key: the version outlives the order")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -79,7 +79,7 @@ def analysed(context: StageContext, conversation: Conversation) -> tuple[Profile
         metrics.LLM_ERRORS.labels("none", error.code).inc()
         raise EngineError(error.code, str(error), retryable=True, wait_s=REFUSED_WAIT_S) from None
     try:
-        analyst = equipment.analyst(chosen, call_id=context.call_id, pause=lambda s: _pause(s, context))
+        analyst = equipment.analyst(chosen, call_id=context.call_id, pause=lambda s: pause(s, context.check))
         return chosen.profile, analyst.analyse(conversation, topics=topics), None
     except (EngineError, ApplianceError) as error:
         metrics.LLM_ERRORS.labels(chosen.profile.name, error.code).inc()
@@ -91,12 +91,32 @@ def analysed(context: StageContext, conversation: Conversation) -> tuple[Profile
         return BUILTIN, equipment.builtin.analyse(conversation, topics=topics), chosen.profile.name
 
 
-def _pause(seconds: float, context: StageContext) -> None:
-    """Sleep, but not on when the lease is lost or the process stops."""
+def pause(seconds: float, check: Callable[[], None]) -> None:
+    """Sleep, but not on when the lease is lost or the process stops: `check` raises then."""
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
-        context.check()
+        check()
         time.sleep(min(left, 0.5))
+
+
+def measure(profile: Profile, record: AnalysisRecord, elapsed_ms: int) -> None:
+    """Put an analysis that was made into the metrics and the log."""
+    metrics.LLM_SECONDS.labels(profile.name).observe(elapsed_ms / 1000)
+    metrics.LLM_TOKENS.labels(profile.name, "prompt").inc(record.prompt_tokens)
+    metrics.LLM_TOKENS.labels(profile.name, "completion").inc(record.completion_tokens)
+    metrics.LLM_COST.labels(profile.name).inc(profile.cost(record.prompt_tokens, record.completion_tokens))
+    log.info(
+        "call_analysed",
+        provider=record.provider,
+        model=record.model,
+        sentiment=record.analysis.sentiment,
+        sentiment_score=record.analysis.sentiment_score,
+        language=record.analysis.language,
+        topics=len(record.analysis.topics),
+        action_items=len(record.analysis.action_items),
+        tokens=record.prompt_tokens + record.completion_tokens,
+        ms=elapsed_ms,
+    )
 
 
 class Analyse:
@@ -109,22 +129,7 @@ class Analyse:
         began = time.monotonic()
         profile, record, stood_in_for = analysed(context, conversation_of(context))
         elapsed_ms = round((time.monotonic() - began) * 1000)
-        metrics.LLM_SECONDS.labels(profile.name).observe(elapsed_ms / 1000)
-        metrics.LLM_TOKENS.labels(profile.name, "prompt").inc(record.prompt_tokens)
-        metrics.LLM_TOKENS.labels(profile.name, "completion").inc(record.completion_tokens)
-        metrics.LLM_COST.labels(profile.name).inc(profile.cost(record.prompt_tokens, record.completion_tokens))
-        log.info(
-            "call_analysed",
-            provider=record.provider,
-            model=record.model,
-            sentiment=record.analysis.sentiment,
-            sentiment_score=record.analysis.sentiment_score,
-            language=record.analysis.language,
-            topics=len(record.analysis.topics),
-            action_items=len(record.analysis.action_items),
-            tokens=record.prompt_tokens + record.completion_tokens,
-            ms=elapsed_ms,
-        )
+        measure(profile, record, elapsed_ms)
         output = {"record": RECORD.dump_python(record, mode="json"), "elapsed_ms": elapsed_ms}
         return output | ({"stood_in_for": stood_in_for} if stood_in_for else {})
 

@@ -120,6 +120,13 @@ class Providers:
         check_allowed(found.profile, self._settings.data_residency, self._settings.mask_pii)
         return found
 
+    def named(self, name: str, by: UUID | None) -> Chosen:
+        """A profile that somebody named for an order of his own. Raises as `active` does."""
+        with db.unit_of_work() as session:
+            profile = profile_named(known(self._settings, session, [name]), name)
+        check_allowed(profile, self._settings.data_residency, self._settings.mask_pii)
+        return Chosen(profile, by)
+
     def endpoint(self, profile: Profile) -> Endpoint:
         """The profile's endpoint, with the breaker and the places in flight that its calls share.
 

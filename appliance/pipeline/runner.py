@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from appliance import logs, metrics
 from appliance.errors import ApplianceError, EngineError, StageError
@@ -68,10 +69,15 @@ class Ran:
     """The queue of the stage after it; None where it failed, was given back or was the last."""
 
 
+def new_owner() -> str:
+    """Whoever takes a lease: one run of this process."""
+    return f"{WORKER}:{uuid4().hex[:8]}"
+
+
 def run_next(queue: Queue, equipment: Equipment) -> Ran | None:
     """Run a stage of `queue` for the call whose turn it is; None where none is due or the process stops."""
     lease_s = equipment.settings.lease_s
-    owner = f"{WORKER}:{uuid4().hex[:8]}"
+    owner = new_owner()
     if stopping.is_set():
         return None
     with db.unit_of_work() as session:
@@ -89,7 +95,7 @@ def run_next(queue: Queue, equipment: Equipment) -> Ran | None:
     stage = plan.stage_named(name)
     with logs.bind(call_id=str(call_id), stage=stage.name):
         try:
-            with _heartbeat(call_id, owner, lease_s) as check:
+            with heartbeat(lambda session: pipelines.renew(session, call_id, owner, lease_s), lease_s) as check:
                 context = StageContext(
                     call_id,
                     facts.type,
@@ -111,7 +117,7 @@ def run_next(queue: Queue, equipment: Equipment) -> Ran | None:
             log.info("stage_given_back")
             return Ran(call_id)
         except Exception as error:  # noqa: BLE001 - whatever a stage raises is recorded with its call
-            _record_failure(stage, call_id, owner, _failure_of(error), equipment)
+            _record_failure(stage, call_id, owner, failure_of(error), equipment)
             return Ran(call_id)
     following = plan.stage_after(stage.name)
     return Ran(call_id, following.queue if done and following else None)
@@ -136,8 +142,10 @@ def _run_and_record(stage: Stage, context: StageContext, owner: str, check: Call
 
 
 @contextmanager
-def _heartbeat(call_id: UUID, owner: str, lease_s: float) -> Iterator[Callable[[], None]]:
-    """Renew the lease in the background; the yielded function raises where it was lost or the process stops.
+def heartbeat(renew: Callable[[Session], bool], lease_s: float) -> Iterator[Callable[[], None]]:
+    """Renew a lease in the background; the yielded function raises where it was lost or the process stops.
+
+    renew: says whether the lease still is ours.
 
     A database that is away for less than the lease is no loss; one that is away for longer is.
     """
@@ -148,7 +156,7 @@ def _heartbeat(call_id: UUID, owner: str, lease_s: float) -> Iterator[Callable[[
         while not done.wait(lease_s / 3):
             try:
                 with db.unit_of_work() as session:
-                    if not pipelines.renew(session, call_id, owner, lease_s):
+                    if not renew(session):
                         lost.set()
                         return
                 renewed = time.monotonic()
@@ -187,7 +195,8 @@ def _progress(call_id: UUID, stage: Stage, check: Callable[[], None]) -> Callabl
     return tell
 
 
-def _failure_of(error: Exception) -> Failure:
+def failure_of(error: Exception) -> Failure:
+    """What an exception means for the call it came up with; what nobody expected is logged."""
     if isinstance(error, EngineError):
         return Failure(error.code, str(error), error.retryable, error.wait_s)
     if isinstance(error, StageError):
@@ -216,7 +225,11 @@ def _record_failure(stage: Stage, call_id: UUID, owner: str, failure: Failure, e
         blameless = failure.wait_s is not None
         again = blameless or (failure.retryable and attempts + 1 < equipment.settings.stage_attempts)
         if again:
-            delay_s = _delay(waits, OUTAGE_LIMIT_S, failure.wait_s) if blameless else _delay(attempts, RETRY_LIMIT_S)
+            delay_s = (
+                delay_after(waits, OUTAGE_LIMIT_S, failure.wait_s)
+                if blameless
+                else delay_after(attempts, RETRY_LIMIT_S)
+            )
             pipelines.postpone(session, call_id, owner, failure.code, failure.message, delay_s, blameless=blameless)
         else:
             pipelines.fail(session, call_id, failure.code, failure.message, owner=owner)
@@ -224,7 +237,7 @@ def _record_failure(stage: Stage, call_id: UUID, owner: str, failure: Failure, e
     log.warning("stage_failed", code=failure.code, retried=again, attempt=attempts + 1, waits=waits, of=stage.name)
 
 
-def _delay(before: int, limit_s: float, asked_s: float | None = None) -> float:
+def delay_after(before: int, limit_s: float, asked_s: float | None = None) -> float:
     """A jittered back-off after so many failures; what was asked for and a little more where that is longer."""
     back_off_s = min(limit_s, RETRY_BASE_S * 2.0 ** min(before, 20)) * random.uniform(0.75, 1.25)  # noqa: S311
     return max(back_off_s, (asked_s or 0.0) * random.uniform(1.0, 1.1))  # noqa: S311

@@ -23,7 +23,7 @@ from appliance.pipeline import analyse
 from appliance.pipeline.equipment import Equipment
 from appliance.pipeline.ledger import day_began
 from appliance.pipeline.providers import Chosen, ProfileUnusable, chosen, known, of_environment, opened
-from appliance.store import audit, db, language, pipelines, sealing
+from appliance.store import audit, db, language, pipelines, reanalyses, sealing
 
 log = logs.get(__name__)
 
@@ -145,6 +145,7 @@ def change(by: UUID | None, active: str | None, wanted: Mapping[str, Mapping[str
             check(profile_named(known(settings(), session, [active]), active))
             language.choose(session, active, by)
         pipelines.wake(session, analyse.Analyse.name)
+        reanalyses.wake(session)
         saved = sorted(name for name, fields in wanted.items() if fields is not None)
         details = {"active": current, "saved": saved, "removed": sorted(set(wanted) - set(saved))}
         audit.append(session, "llm_changed", user_id=by, details=details)

@@ -28,6 +28,12 @@ def versions(session: Session, viewer: Viewer, call_id: UUID) -> Sequence[Analys
     ).all()
 
 
+def numbered(session: Session, wanted: Mapping[UUID, int | None]) -> dict[UUID, AnalysisVersion]:
+    """Of each call the version with this number, where there is one."""
+    found = session.scalars(select(AnalysisVersion).where(AnalysisVersion.call_id.in_(wanted)))
+    return {made.call_id: made for made in found if made.number == wanted[made.call_id]}
+
+
 def places(session: Session, call_id: UUID) -> dict[str, dict[str, Any]]:
     """Where an analyst's segments are: the number that it knows a segment by, to `segment_id` and `start_ms`."""
     rows = session.execute(select(Segment.position, Segment.id, Segment.start_ms).where(Segment.call_id == call_id))
@@ -40,6 +46,7 @@ def keep(
     judged: Mapping[str, Any],
     reason: VersionReason,
     stood_in_for: str | None = None,
+    reanalysis_id: UUID | None = None,
 ) -> int | None:
     """Make an analysis (the columns of models.Judged) the call's current one and its newest version.
 
@@ -53,5 +60,7 @@ def keep(
         .returning(AiAnalysis.version)
     )
     if number is not None:
-        session.add(AnalysisVersion(call_id=call_id, number=number, reason=reason, **judged))
+        session.add(
+            AnalysisVersion(call_id=call_id, number=number, reason=reason, reanalysis_id=reanalysis_id, **judged)
+        )
     return number

@@ -12,7 +12,17 @@ from sqlalchemy import Text, cast, delete, func, literal_column, or_, select, up
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
-from appliance.models import AiAnalysis, AnalysisVersion, AuditEntry, Call, Event, Export, LlmRequest, Segment
+from appliance.models import (
+    AiAnalysis,
+    AnalysisVersion,
+    AuditEntry,
+    Call,
+    Event,
+    Export,
+    LlmRequest,
+    ReanalysisTask,
+    Segment,
+)
 from appliance.models.base import Base
 
 ACTION = "number_erased"
@@ -54,8 +64,9 @@ def mentioning(session: Session, number: str) -> Sequence[UUID]:
     in_analyses = [
         select(kind.call_id).where(_analysed(kind).op("~")(wanted)) for kind in (AiAnalysis, AnalysisVersion)
     ]
+    previewed = select(ReanalysisTask.call_id).where(cast(ReanalysisTask.result, Text).op("~")(wanted))
     beside = or_(Call.client_name.op("~")(wanted), cast(Call.removals, Text).op("~")(wanted))
-    places = [Call.id.in_(query) for query in (in_speech, *in_analyses)]
+    places = [Call.id.in_(query) for query in (in_speech, *in_analyses, previewed)]
     others = Call.phone.is_distinct_from(number)
     return session.scalars(select(Call.id).where(others, or_(beside, *places)).order_by(Call.date, Call.id)).all()
 
@@ -71,6 +82,7 @@ def count(session: Session, ids: Sequence[UUID]) -> dict[str, int]:
         "segments": Segment,
         "analyses": AiAnalysis,
         "analysis_versions": AnalysisVersion,
+        "reanalysis_tasks": ReanalysisTask,
         "events": Event,
         "llm_requests": LlmRequest,
     }

@@ -197,6 +197,20 @@ def _keeps_analysis(session: Session, call_id: UUID) -> bool:
     return True
 
 
+def is_open(session: Session, call_id: UUID) -> bool:
+    """Whether a call is being processed, or waits to be."""
+    state = session.scalar(select(Pipeline.state).where(Pipeline.call_id == call_id))
+    return state in ("waiting", "running")
+
+
+def mend(session: Session, call_id: UUID) -> bool:
+    """A call whose analysis failed has got one otherwise; returns whether that was so."""
+    whole = {"state": "completed", "error_code": None, "error": None}
+    failed = (Pipeline.call_id == call_id, Pipeline.state == "failed")
+    mended = session.scalar(update(Pipeline).where(*failed).values(whole).returning(Pipeline.call_id))
+    return mended is not None
+
+
 def tell_processed(session: Session, call_id: UUID) -> None:
     """Everybody who may see a call hears that it is processed."""
     told = {"call_id": str(call_id), "status": "completed", "has_analysis": True}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -17,7 +18,7 @@ from appliance.pipeline import plan
 from appliance.pipeline.analyse import Analyse
 from appliance.pipeline.publish import Publish
 from appliance.pipeline.stage import Queue
-from appliance.store import awaited, db, deletions, pipelines, tallies
+from appliance.store import awaited, db, deletions, pipelines, reanalyses, tallies
 from appliance.tasks import queue, retention
 
 log = logs.get(__name__)
@@ -29,6 +30,9 @@ SCRATCH_KEPT_S = 24 * 3600.0
 
 TOLD_KEPT_S, FAILED_KEPT_S = 2 * 24 * 3600.0, 30 * 24 * 3600.0
 """What exchanges told of calls is kept while a recording may come; what could not be fetched, for whoever asks why."""
+
+ORDERS_KEPT = timedelta(days=90)
+"""So long after its end a re-analysis, with what its preview found, can be looked at."""
 
 
 def keep_house(stop: threading.Event) -> None:
@@ -61,8 +65,10 @@ def round_once() -> None:
             return
         bells = recover(session)
         tallies.merge(session)
+        reanalyses.expire(session, settings().worker_deaths)
     for call_id, name in bells:
         queue.ring(call_id, name)
+    see_to_reanalyses()
     delete_objects()
     forget_expired()
     clean_scratch()
@@ -78,6 +84,14 @@ def recover(session: Session) -> list[tuple[UUID, Queue]]:
     rung = sum(queue.queue(name).pending_count() for name in ("speech", "analysis"))
     lost_after_s = settings().housekeeping_interval_s if rung < pipelines.count_due(session) else BELL_FORGOTTEN_S
     return [(call_id, plan.stage_named(stage).queue) for call_id, stage in pipelines.unrung(session, lost_after_s)]
+
+
+def see_to_reanalyses() -> None:
+    """Close those that are done, ring for those that are not."""
+    with db.unit_of_work() as session:
+        reanalyses.close(session)
+        due = reanalyses.due(session, settings().analysis_workers)
+    queue.ring_for_backlog(due)
 
 
 def delete_objects(limit: int = 500) -> None:
@@ -97,6 +111,8 @@ def forget_expired() -> None:
         deletions.mark(session, keys)
         if lost := awaited.forget(session, TOLD_KEPT_S, FAILED_KEPT_S):
             log.warning("recordings_of_unknown_calls", recordings=lost)
+
+        reanalyses.forget(session, datetime.now(UTC) - ORDERS_KEPT)
         session.execute(delete(RefreshToken).where(RefreshToken.expires_at < func.now()))
         session.execute(delete(RevokedToken).where(RevokedToken.expires_at < func.now()))
         session.execute(delete(LoginFailure).where(LoginFailure.last_at < func.now() - pipelines.seconds(24 * 3600)))

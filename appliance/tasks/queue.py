@@ -61,6 +61,15 @@ def bell(name: Queue) -> Any:
     return queue(name).task(name="advance")(advance)
 
 
+def ring_for_backlog(bells: int) -> None:
+    """Wake so many analysis workers: calls are to be analysed anew. Bells that still lie there are enough."""
+    try:
+        for _ in range(bells - queue("analysis").pending_count()):
+            bell("analysis")("")
+    except (psycopg.Error, RedisError, OSError) as error:
+        log.warning("bell_not_rung", queue="analysis", error=type(error).__name__)
+
+
 def ring(call_id: UUID, name: Queue) -> None:
     """Tell the workers of a queue that a call may be moved on.
 

@@ -85,6 +85,7 @@ LOGGED_IN = (200, 200, 200, 200, 401)
 OWN = (200, 200, 404, 200, 401)
 CHANGE_OWN = (200, 200, 404, 403, 401)
 ADMIN = (200, 403, 403, 403, 401)
+ADMIN_MISSING = (404, 403, 403, 403, 401)
 
 TABLE: dict[str, Row] = {
     "POST /api/auth/login": Row(body(email="nobody@test.example", password="wrong"), (401,) * 5),
@@ -150,6 +151,13 @@ TABLE: dict[str, Row] = {
     "GET /api/admin/llm": Row(nothing, ADMIN),
     "PUT /api/admin/llm": Row(body(active="builtin"), ADMIN),
     "POST /api/admin/llm/test": Row(body(profile="builtin"), ADMIN),
+    # The call has no transcript's language: there is nothing to analyse.
+    "POST /api/admin/reanalysis": Row(lambda given: {"json": {"calls": [given.call_id]}}, (422, 403, 403, 403, 401)),
+    "GET /api/admin/reanalysis": Row(nothing, ADMIN),
+    "GET /api/admin/reanalysis/{reanalysis_id}": Row(nothing, ADMIN_MISSING),
+    "GET /api/admin/reanalysis/{reanalysis_id}/preview": Row(nothing, ADMIN_MISSING),
+    "POST /api/admin/reanalysis/{reanalysis_id}/start": Row(nothing, ADMIN_MISSING),
+    "POST /api/admin/reanalysis/{reanalysis_id}/cancel": Row(nothing, ADMIN_MISSING),
     "GET /api/admin/vocabulary": Row(nothing, ADMIN),
     "PUT /api/admin/vocabulary": Row(body(names=[]), ADMIN),
     "GET /api/health": Row(nothing, ALL),
@@ -226,6 +234,7 @@ def test_everybody_is_answered_as_is_due(
         user_id=given.user_id,
         session_id=uuid4(),
         event="events/summary",
+        reanalysis_id=uuid4(),
         name=names.get(path.rsplit("/", 1)[0], ""),
     )
     leaves = path == "/api/auth/logout" and role != "stranger"
