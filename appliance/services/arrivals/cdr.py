@@ -9,6 +9,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from appliance.services.phones import EXTENSION
@@ -41,20 +42,31 @@ class Record:
     caller_peer: str | None
     answering_peer: str | None
     is_answered: bool
+    application: str
+    started: datetime
+    ended: datetime
+    """Both by the exchange's own clock, without a zone."""
 
 
 def records(path: Path) -> dict[str, Record]:
     """The newest calls by their unique id. Where a call rang at several phones, the leg that was answered."""
+    return {
+        uniqueid: next((leg for leg in reversed(found) if leg.is_answered), found[0])
+        for uniqueid, found in legs(path).items()
+    }
+
+
+def legs(path: Path) -> dict[str, list[Record]]:
+    """The newest calls by their unique id, each with its legs as they were written."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - LATEST_BYTES))
         if size > LATEST_BYTES:
             file.readline()
         text = file.read().decode("utf-8", "replace")
-    found: dict[str, Record] = {}
+    found: dict[str, list[Record]] = {}
     for record in parse(text.splitlines()):
-        if record.uniqueid not in found or record.is_answered:
-            found[record.uniqueid] = record
+        found.setdefault(record.uniqueid, []).append(record)
     return found
 
 
@@ -65,6 +77,10 @@ def parse(lines: Iterable[str]) -> Iterator[Record]:
         if names is None:
             continue
         field = dict(zip(names, row, strict=False))
+        try:
+            started, ended = (datetime.fromisoformat(field[name]) for name in ("start", "end"))
+        except ValueError:
+            continue
         yield Record(
             uniqueid=field["uniqueid"],
             caller=field["src"],
@@ -72,6 +88,9 @@ def parse(lines: Iterable[str]) -> Iterator[Record]:
             caller_peer=_peer(field["channel"]),
             answering_peer=_peer(field["dstchannel"]),
             is_answered=field["disposition"] == "ANSWERED",
+            application=field["lastapp"],
+            started=started.replace(tzinfo=None),
+            ended=ended.replace(tzinfo=None),
         )
 
 

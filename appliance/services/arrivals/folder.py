@@ -20,6 +20,7 @@ from appliance.config import settings
 from appliance.errors import ApplianceError
 from appliance.services import admission, calls
 from appliance.services.arrivals.description import described
+from appliance.services.arrivals.unanswered import Unanswered
 
 log = logs.get(__name__)
 
@@ -39,10 +40,13 @@ class Sighting:
 def watch(stop: threading.Event) -> None:
     """Look into the folder now and then until `stop` is set."""
     folder = Folder(Path(settings().watch_folder), settings().watch_stable_s)
+    records = Unanswered(Path(settings().watch_cdr_file)) if settings().watch_cdr_file else None
     log.info("watch_folder_opened")
     while not stop.is_set():
         try:
             folder.look(stop)
+            if records is not None:
+                records.look()
         except Exception as error:  # noqa: BLE001 - the folder, the database or the store may be away for a while
             log.warning("watch_folder_failed", error=type(error).__name__)
         stop.wait(settings().housekeeping_interval_s)
