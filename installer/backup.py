@@ -98,7 +98,7 @@ def _dump(address: str, file: Path) -> tuple[dict[str, int], list[str]]:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         snapshot = _one(connection, "SELECT pg_export_snapshot()")
         command = [str(postgres.bin_dir() / "pg_dump"), "--format=custom", f"--snapshot={snapshot}", f"--file={file}"]
-        _run("pg_dump", command, address)
+        run("pg_dump", command, address)
         counts = {table: _count(connection, table) for table in COUNTED}
         return counts, [row[0] for row in connection.execute(OBJECTS_OF)]
 
@@ -113,7 +113,7 @@ def _one(connection: psycopg.Connection[Any], query: LiteralString | sql.Compose
     return row[0]
 
 
-def _run(step: str, command: list[str], address: str) -> None:
+def run(step: str, command: list[str], address: str) -> None:
     """Run a program of PostgreSQL. The password travels in the environment, not in the list of processes."""
     url = urlsplit(address)
     reach = {
@@ -221,7 +221,7 @@ def _fill(folder: Path, site: Site, manifest: Manifest, report: Report) -> None:
         f"--dbname={urlsplit(address).path.lstrip('/')}",
         str(folder / "database.dump"),
     ]
-    _run("pg_restore", command, address)
+    run("pg_restore", command, address)
     contents.unlink()
     report(f"{len(manifest.objects)} recordings")
     client, bucket = stack.store_of(site)

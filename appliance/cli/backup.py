@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -24,10 +25,15 @@ def make(
     keep: Annotated[int, typer.Option(min=0, help="How many backups stay; 0: all")] = 0,
 ) -> None:
     """Back up the running appliance: database, recordings, secrets."""
+    from appliance.services.readiness import LAST_BACKUP
     from installer import backup
     from installer.site import Site
 
-    typer.echo(f"Backed up: {backup.make(Site(data_dir.resolve()), target.resolve(), _tell, keep)}")
+    site, began = Site(data_dir.resolve()), datetime.now(UTC)
+    typer.echo(f"Backed up: {backup.make(site, target.resolve(), _tell, keep)}")
+    part = site.data_dir / f"{LAST_BACKUP}.part"
+    part.write_text(began.isoformat() + "\n", encoding="utf-8")
+    part.replace(site.data_dir / LAST_BACKUP)
 
 
 @app.command()

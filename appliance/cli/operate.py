@@ -32,6 +32,7 @@ LABELS = {
     "queue": ("очередь", "queue"),
     "waiting": ("ждут обработки", "calls waiting"),
     "disk": ("свободно на диске", "disk free"),
+    "backup": ("последняя копия", "last backup"),
     "weights": ("веса распознавания", "speech weights"),
     "diarizer": ("разделение голосов", "diarizer"),
     "provider": ("анализ", "analysis"),
@@ -45,6 +46,10 @@ PROBLEMS = {
     "queue_away": ("Redis не отвечает", "Redis does not answer"),
     "disk_low": ("мало места на диске", "the disk is nearly full"),
     "queue_old": ("звонки ждут больше часа: проверьте обработчики", "calls wait for over an hour: look at the workers"),
+    "backup_old": (
+        "нет резервной копии за двое суток: appliance backup make ПАПКА",
+        "no backup for two days: appliance backup make FOLDER",
+    ),
     "demo_weights": (
         "демо-веса понимают только примеры: appliance weights fetch large-v3",
         "demo weights understand the samples only: appliance weights fetch large-v3",
@@ -132,7 +137,7 @@ def _processes(site: Site) -> list[dict[str, Any]]:
 
 def _gather(site: Site) -> dict[str, Any]:
     known = _condition()
-    shown = known.model_dump() if known else {"ready": False, "problems": ["database_away"]}
+    shown = known.model_dump(mode="json") if known else {"ready": False, "problems": ["database_away"]}
     return {"processes": _processes(site), **shown}
 
 
@@ -169,6 +174,7 @@ def _told(known: Condition | None) -> Iterator[tuple[str, str]]:
     waiting = ", ".join(f"{name} {state.waiting} ({state.age_s:.0f} s)" for name, state in known.queues.items())
     yield "waiting", waiting
     yield "disk", f"{known.disk_free_bytes / 2**30:.1f} / {known.disk_total_bytes / 2**30:.1f} GiB"
+    yield "backup", known.last_backup.astimezone().isoformat(" ", "minutes") if known.last_backup else "✗"
     yield "weights", known.weights
     yield "diarizer", known.diarizer
     yield "provider", f"{known.provider} ({known.data_residency})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -34,10 +35,17 @@ DISK_LOW_BYTES = 2 * 2**30
 QUEUE_OLD_S = 3600.0
 """A call that waits longer is not analysed in time for anybody: workers are missing or too few."""
 
+BACKUP_OLD_S = 2 * 24 * 3600.0
+"""One night may fail; after two, what was entrusted to the appliance lies in one place only."""
+
+LAST_BACKUP = "last-backup"
+
 CARD_KNOWN_S = 10
 """nvidia-smi takes a second on some machines; it is not asked more often than this."""
 
-Problem = Literal["database_away", "object_store_away", "queue_away", "disk_low", "queue_old", "demo_weights"]
+Problem = Literal[
+    "database_away", "object_store_away", "queue_away", "disk_low", "queue_old", "backup_old", "demo_weights"
+]
 
 
 class Card(BaseModel):
@@ -59,6 +67,7 @@ class Readiness(BaseModel):
     queue_age_s: float | None = Field(description="How long the call that waits longest has waited, in seconds")
     disk_free_bytes: int
     disk_total_bytes: int
+    last_backup: datetime | None = Field(description="When the last whole backup was begun; null: none was ever made")
     weights: str = Field(description="Speech weights; demo understands the sample calls only")
     diarizer: str = Field(description="Who tells voices apart in mono recordings")
     cards: list[Card]
@@ -94,12 +103,14 @@ def look() -> Readiness:
     folder = settings().data_dir
     disk = shutil.disk_usage(folder if folder.exists() else Path("/"))
     weights = Path(settings().whisper_model_path).name or "demo"
+    backed_up = last_backup()
     found: dict[Problem, bool] = {
         "database_away": not database,
         "object_store_away": not stored,
         "queue_away": not queued,
         "disk_low": disk.free < DISK_LOW_BYTES,
         "queue_old": (age_s or 0) > QUEUE_OLD_S,
+        "backup_old": not settings().demo and _is_old(backed_up),
         "demo_weights": weights == "demo",
     }
     return Readiness(
@@ -112,11 +123,24 @@ def look() -> Readiness:
         queue_age_s=age_s,
         disk_free_bytes=disk.free,
         disk_total_bytes=disk.total,
+        last_backup=backed_up,
         weights=weights,
         diarizer=name_of(settings().pyannote_weights),
         cards=list(_cards(int(time.monotonic() / CARD_KNOWN_S))),
         problems=[name for name, is_so in found.items() if is_so],
     )
+
+
+def last_backup() -> datetime | None:
+    """What `appliance backup make` wrote down when it was done."""
+    try:
+        return datetime.fromisoformat((settings().data_dir / LAST_BACKUP).read_text(encoding="utf-8").strip())
+    except (OSError, ValueError):
+        return None
+
+
+def _is_old(made: datetime | None) -> bool:
+    return made is None or (datetime.now(UTC) - made).total_seconds() > BACKUP_OLD_S
 
 
 def condition() -> Condition:

@@ -1,17 +1,21 @@
 """The database as it was before an upgrade: `python -m installer.setup.return_point save|migrate|restore|forget`.
 
 Run as the appliance's own user while the tree is down. A copy within the cluster takes seconds where a dump takes
-minutes, and nothing is in it that was not in the original.
+minutes, and nothing is in it that was not in the original. A company's own database, where nobody here may make a
+second one, is dumped into a file.
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
 
-from installer import postgres, stack
+from installer import backup, postgres, stack
 from installer.setup import layout
 from installer.site import Site
 
@@ -37,6 +41,12 @@ def _owner(connection: psycopg.Connection, name: str) -> str:
 
 def save(site: Site) -> None:
     """Copy the database; an older copy goes."""
+    if not site.own_database:
+        part = _dump(site).with_suffix(".part")
+        dump = [str(postgres.bin_dir() / "pg_dump"), "--format=custom", f"--file={part}"]
+        backup.run("pg_dump", dump, site.facts()["DATABASE_URL"])
+        part.replace(_dump(site))
+        return
     with _administer(site) as connection:
         forget(site)
         command = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}")
@@ -51,6 +61,10 @@ def migrate(site: Site) -> None:
 
 def restore(site: Site) -> None:
     """Put the copy in the database's place; nothing where there is no copy: then nothing was changed yet."""
+    if not site.own_database:
+        if _dump(site).exists():
+            _fill_again(site)
+        return
     with _administer(site) as connection:
         if _exists(connection, COPY):
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(DATABASE)))
@@ -60,8 +74,36 @@ def restore(site: Site) -> None:
 
 def forget(site: Site) -> None:
     """Drop the copy."""
+    if not site.own_database:
+        _dump(site).unlink(missing_ok=True)
+        return
     with _administer(site) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(COPY)))
+
+
+def _dump(site: Site) -> Path:
+    return site.data_dir / "before-upgrade.dump"
+
+
+def _fill_again(site: Site) -> None:
+    """What a failed migration made goes, then everything is as the dump has it. Cut off, it is run again."""
+    url = site.facts()["DATABASE_URL"]
+    with psycopg.connect(url, connect_timeout=5) as connection:
+        # Sessions of what was stopped just now may linger, and hold what is to be dropped.
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user AND datname ="
+        connection.execute(f"{others} current_database() AND pid <> pg_backend_pid()")
+        made = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tableowner = current_user"
+        for (name,) in connection.execute(made).fetchall():
+            connection.execute(sql.SQL("DROP TABLE public.{} CASCADE").format(sql.Identifier(name)))
+    program, dump = str(postgres.bin_dir() / "pg_restore"), str(_dump(site))
+    listed = subprocess.run([program, "--list", dump], capture_output=True, text=True, check=True).stdout.splitlines()
+    # The schema and the extension are the superuser's, and there already.
+    wanted = [line for line in listed if " EXTENSION " not in line and " SCHEMA - public" not in line]
+    contents = site.data_dir / "before-upgrade.list"
+    contents.write_text("\n".join(wanted), encoding="utf-8")
+    command = [program, "--exit-on-error", "--single-transaction", "--clean", "--if-exists", f"--use-list={contents}"]
+    backup.run("pg_restore", [*command, f"--dbname={urlsplit(url).path.lstrip('/')}", dump], url)
+    contents.unlink()
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,21 @@ def test_status_tells_processes_queue_disk_and_weights(site: Site) -> None:
     shown = run(site, "status", APPLIANCE_LANG="ru").stdout
     assert "веса распознавания" in shown
     assert "swift-proxy" in shown
+
+
+def test_status_tells_of_the_last_backup(site: Site, tmp_path: Path) -> None:
+    assert "backup_old" in json.loads(run(site, "status", "--json").stdout)["problems"]
+    done = run(site, "backup", "make", str(tmp_path / "backups"))
+    assert done.returncode == 0, done.stderr
+    note = site.data_dir / readiness.LAST_BACKUP
+    try:
+        found = json.loads(run(site, "status", "--json").stdout)
+        assert datetime.now(UTC) - datetime.fromisoformat(found["last_backup"]) < timedelta(minutes=10)
+        assert "backup_old" not in found["problems"]
+        note.write_text("2020-01-01T00:00:00+00:00\n")
+        assert "backup_old" in json.loads(run(site, "status", "--json").stdout)["problems"]
+    finally:
+        note.unlink()
 
 
 def test_status_where_the_database_is_away(site: Site) -> None:

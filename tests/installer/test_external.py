@@ -15,6 +15,7 @@ import redis
 
 from installer import stack, supervisor
 from installer.postgres import ADMIN
+from installer.setup import return_point
 from installer.site import Site
 from tests.conftest import SAMPLES, Running, _free_port, let_in, processed, upload
 
@@ -68,6 +69,38 @@ def test_an_external_database_serves_and_its_own_is_not_started(site: Site, tmp_
         assert own.facts()["DATABASE_URL"] == url
     finally:
         stack.down(tmp_path)
+
+
+def test_an_external_database_returns_to_where_it_was_before_an_upgrade(site: Site, tmp_path: Path) -> None:
+    """What a failed migration made, changed and deleted is undone; without a copy nothing is touched."""
+    let_in(tmp_path)
+    own, url = Site(tmp_path), foreign_database(site)
+    own.env_file.write_text(
+        f"DATABASE_URL={url}\n" + "".join(f"{k}={v}\n" for k, v in site.facts().items() if k[:2] in {"S3", "JW"}),
+        encoding="utf-8",
+    )
+    stack.migrate(own)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("INSERT INTO users (id, name, role) VALUES (gen_random_uuid(), 'Анна', 'manager')")
+        return_point.restore(own)
+        assert connection.execute("SELECT name FROM users").fetchall() == [("Анна",)]
+    return_point.save(own)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DELETE FROM users")
+        connection.execute("CREATE TABLE made_by_a_migration (id int)")
+        connection.execute("ALTER TABLE calls ADD COLUMN added int")
+    lingering = psycopg.connect(url)
+    lingering.execute("SELECT * FROM calls")  # holds a lock
+    return_point.restore(own)
+    lingering.close()
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT name FROM users").fetchall() == [("Анна",)]
+        columns = "SELECT count(*) FROM information_schema.columns WHERE column_name = 'added'"
+        assert connection.execute(columns).fetchone() == (0,)
+        assert connection.execute("SELECT to_regclass('made_by_a_migration')").fetchone() == (None,)
+    stack.migrate(own)
+    return_point.forget(own)
+    assert not list(tmp_path.glob("before-upgrade*"))
 
 
 def test_a_call_goes_through_with_the_queue_in_redis(site: Site, people: dict[str, str], tmp_path: Path) -> None:
