@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterable
 from email.parser import Parser
 from pathlib import Path
 
@@ -16,34 +17,49 @@ from packaging.requirements import Requirement
 
 from installer.failures import StepFailed
 
-PLATFORMS = ("manylinux_2_34_x86_64", "manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+PLATFORMS = (*(f"manylinux_2_{minor}_x86_64" for minor in range(36, 16, -1)), "manylinux2014_x86_64")
+"""Of the older target's libc (Debian 12: 2.36) and below."""
 
 
 def collect(lock: Path, python: str, folder: Path) -> Path:
-    """Download wheels, build those that are published as source alone; returns the requirements for the target.
+    """Download wheels for the target, build those that are published as source alone; returns its requirements.
 
-    Hashes of what is downloaded are the lock's; a wheel built here has a new one, so the bundle's file names its own.
-    python: the target's version in full.
+    python: the target's version in full; it need not be this machine's. Hashes of what is downloaded are the lock's; a
+    wheel built here has a new one, so the bundle's file names its own. Raises StepFailed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    here = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if here != python.rpartition(".")[0]:
-        raise StepFailed(step="wheels", reason=f"this is Python {here}, the target has {python}: build with that")
-    pip = [sys.executable, "-m", "pip", "wheel", "-qq", "--no-deps", "--require-hashes"]
+    pip = [sys.executable, "-m", "pip"]
     with tempfile.NamedTemporaryFile("w", suffix=".lock", encoding="utf-8") as wanted:
         wanted.write(needed(lock.read_text(encoding="utf-8"), python))
         wanted.flush()
-        subprocess.run([*pip, "-r", wanted.name, "-w", str(folder)], check=True)
+        hold = ["--no-deps", "--require-hashes", "-r", wanted.name, "-d", str(folder)]
+        subprocess.run([*pip, "download", "-qq", *_tags(python), *hold], check=True)
+    sources = [file for file in folder.iterdir() if file.suffix != ".whl"]
+    for source in sources:
+        subprocess.run([*pip, "wheel", "-qq", "--no-deps", "-w", str(folder), str(source)], check=True)
+        source.unlink()
     lines = []
     for wheel in sorted(folder.glob("*.whl")):
         name, version = wheel.name.split("-")[:2]
         digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
         lines.append(f"{name}=={version.replace('_', '+') if '+' not in version else version} --hash=sha256:{digest}\n")
-        if re.search(r"-linux_x86_64\.whl$", wheel.name):
+        if re.search(r"-linux_x86_64\.whl$", wheel.name):  # what is plain Python fits any machine
             raise StepFailed(step="wheels", reason=f"{wheel.name} was compiled for this machine alone")
     target = folder / "requirements.txt"
     target.write_text("".join(lines), encoding="utf-8")
     return target
+
+
+def _tags(python: str) -> list[str]:
+    """What pip takes for the target: its interpreter's wheels, those for any later one, and plain Python."""
+    number = python.rpartition(".")[0]
+    interpreter = ["--python-version", number, "--implementation", "cp"]
+    abis = [f"cp{number.replace('.', '')}", "abi3", "none"]
+    return [*interpreter, *_each("--abi", abis), *_each("--platform", PLATFORMS)]
+
+
+def _each(option: str, values: Iterable[str]) -> list[str]:
+    return [part for value in values for part in (option, value)]
 
 
 def needed(lock: str, python: str) -> str:

@@ -177,6 +177,16 @@ def test_the_target_gets_what_its_own_python_needs() -> None:
     assert "python_full_version" not in debian
 
 
+def test_wheels_are_taken_for_the_target_and_not_for_this_machine() -> None:
+    tags = wheels._tags("3.12.3")
+    options = list(zip(tags[::2], tags[1::2], strict=True))
+    assert ("--python-version", "3.12") in options
+    assert [value for option, value in options if option == "--abi"] == ["cp312", "abi3", "none"]
+    platforms = [value for option, value in options if option == "--platform"]
+    assert {"manylinux_2_17_x86_64", "manylinux_2_27_x86_64", "manylinux_2_34_x86_64"} <= set(platforms)
+    assert not [name for name in platforms if name.startswith("linux")]
+
+
 class Secure(Running):
     @property
     def url(self) -> str:
