@@ -113,6 +113,12 @@ class Settings(BaseSettings):
     local_llm_url: str = Field("http://127.0.0.1:8100/v1", description="The local OpenAI-compatible endpoint (vLLM).")
     local_llm_model: str = Field("local", description="Model name that the local endpoint serves.")
     local_llm_api_key: SecretStr = Field(SecretStr("local"), description="Key of the local endpoint.")
+    local_llm_context: int = Field(
+        32768,
+        ge=2048,
+        le=2_000_000,
+        description="Tokens of one request to it, answer included; its own vLLM: VLLM_CONTEXT.",
+    )
     openai_api_key: SecretStr = Field(SecretStr(""), description="Key of OpenAI, for the profile openai.")
     openai_model: str = Field("gpt-4o", description="Model of the profile openai.")
     openai_base_url: str = Field("https://api.openai.com/v1", description="Endpoint of the profile openai.")

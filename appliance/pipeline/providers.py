@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy.orm import Session
 
 from appliance.config import Settings
-from appliance.engines.language.profiles import BUILTIN, Profile, check_allowed, profile_named
+from appliance.engines.language.profiles import BUILTIN, LEAST_CONTEXT, Profile, check_allowed, profile_named
 from appliance.errors import ApplianceError
 from appliance.models import LlmProfile
 from appliance.store import db, language, sealing
@@ -42,6 +43,7 @@ class Chosen:
 
 def of_environment(settings: Settings) -> dict[str, Profile]:
     """The provider profiles that the settings describe."""
+    tokenizer = Path(settings.vllm_weights) / "tokenizer.json"
     common = {"timeout_s": settings.llm_timeout_s, "parallel": settings.llm_parallel}
     return {
         "builtin": BUILTIN,
@@ -51,6 +53,10 @@ def of_environment(settings: Settings) -> dict[str, Profile]:
             base_url=settings.local_llm_url,
             api_key=settings.local_llm_api_key,
             model=settings.local_llm_model,
+            context_tokens=max(LEAST_CONTEXT, settings.vllm_context)
+            if settings.vllm_weights
+            else settings.local_llm_context,
+            tokenizer=str(tokenizer) if settings.vllm_weights and tokenizer.is_file() else "",
             **common,
         ),
         "openai": Profile(

@@ -20,6 +20,9 @@ Masking = Literal["cloud", "always", "never"]
 AnswerLimit = Literal["max_tokens", "max_completion_tokens"]
 """The parameter that bounds an answer. OpenAI's newer models refuse the first, many other servers know no other."""
 
+LEAST_CONTEXT = 2048
+"""Tokens without which instructions, a piece of a call and an answer have no room."""
+
 OPENAIS_OWN = (".openai.com", ".azure.com")
 """Hosts that want max_completion_tokens, from GPT-4o on."""
 
@@ -39,7 +42,7 @@ class Profile(BaseModel):
     )
     api_key: SecretStr = Field(default=SecretStr(""), description="Key of the endpoint")
     model: str = Field(default="", max_length=200, description="Model name that the endpoint serves")
-    context_tokens: int = Field(default=32_768, ge=2048, le=2_000_000, description="Tokens of one request")
+    context_tokens: int = Field(default=32_768, ge=LEAST_CONTEXT, le=2_000_000, description="Tokens of one request")
     tokenizer: str = Field(
         default="", max_length=500, description="The model's tokenizer.json on this machine, for exact counts"
     )
