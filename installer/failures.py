@@ -29,7 +29,13 @@ class BackupUnsound(ApplianceError):
     en = "The backup is damaged or not whole: {what}. Take another one"
 
 
+class StillRunning(ApplianceError):
+    code = "still_running"
+    ru = "Система работает. Остановите её: systemctl stop call-analytics (или appliance down)"
+    en = "The appliance is running. Stop it: systemctl stop call-analytics (or appliance down)"
+
+
 class NotEmpty(ApplianceError):
     code = "folder_not_empty"
-    ru = "В папке {folder} уже есть данные. Остановите систему, переместите папку и повторите"
-    en = "There is data in {folder} already. Stop the appliance, move the folder away and try again"
+    ru = "В папке {folder} уже есть данные. Заменить их копией: --replace; при неудаче всё останется как было"
+    en = "There is data in {folder} already. Put the backup in its place: --replace; if that fails all stays as it was"

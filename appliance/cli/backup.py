@@ -8,10 +8,13 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Backups: make, verify, restore.")
+app = typer.Typer(no_args_is_help=True, help="Backups: make, list, verify, restore.")
 
 DataDir = Annotated[Path, typer.Option(envvar="DATA_DIR", help="Where everything that changes is kept")]
-Backup = Annotated[Path, typer.Argument(help="The folder of one backup")]
+Target = Annotated[
+    str, typer.Argument(help="A folder, best on another disk, or s3://BUCKET/PREFIX (see BACKUP_S3_ENDPOINT)")
+]
+Backup = Annotated[str, typer.Argument(help="One backup: TARGET/TIME")]
 
 
 def _tell(step: str) -> None:
@@ -20,35 +23,60 @@ def _tell(step: str) -> None:
 
 @app.command()
 def make(
-    target: Annotated[Path, typer.Argument(help="Where backups are kept, best on another disk")],
+    target: Target,
     data_dir: DataDir = Path("var"),
     keep: Annotated[int, typer.Option(min=0, help="How many backups stay; 0: all")] = 0,
 ) -> None:
-    """Back up the running appliance: database, recordings, secrets."""
+    """Back up the running appliance: database, recordings (each once), secrets."""
     from appliance.services.readiness import LAST_BACKUP
-    from installer import backup
+    from installer import backup, vault
     from installer.site import Site
 
     site, began = Site(data_dir.resolve()), datetime.now(UTC)
-    typer.echo(f"Backed up: {backup.make(site, target.resolve(), _tell, keep)}")
+    typer.echo(f"Backed up: {target.rstrip('/')}/{backup.make(site, vault.at(target), _tell, keep)}")
     part = site.data_dir / f"{LAST_BACKUP}.part"
     part.write_text(began.isoformat() + "\n", encoding="utf-8")
     part.replace(site.data_dir / LAST_BACKUP)
 
 
-@app.command()
-def verify(folder: Backup) -> None:
-    """Restore a backup into a scratch place, compare counts and checksums, and remove it again."""
-    from installer import backup
+@app.command("list")
+def list_backups(target: Target) -> None:
+    """Show the backups that are there, the oldest first."""
+    from installer import backup, vault
 
-    manifest = backup.verify(folder.resolve(), _tell)
+    place = vault.at(target)
+    for name in backup.whole(place):
+        manifest = backup.Manifest.of(place, name)
+        typer.echo(f"{target.rstrip('/')}/{name}  {manifest.counts['calls']} calls, {len(manifest.objects)} recordings")
+
+
+@app.command()
+def verify(
+    backup: Backup,
+    scratch: Annotated[Path | None, typer.Option(help="Where there is room to restore it for a while")] = None,
+) -> None:
+    """Restore a backup into a scratch place, compare counts and checksums, and remove it again."""
+    from installer import restore as restoring
+    from installer import vault
+
+    place, name = vault.of_backup(backup)
+    room = scratch or (place.path if isinstance(place, vault.Folder) else None)
+    manifest = restoring.verify(place, name, _tell, room)
     typer.echo(f"Sound: {manifest.counts['calls']} calls, {len(manifest.objects)} recordings, of {manifest.made_at}")
 
 
 @app.command()
-def restore(folder: Backup, data_dir: DataDir = Path("var")) -> None:
-    """Make an installation from a backup in a data folder that is empty; start it afterwards with `appliance up`."""
-    from installer import backup
+def restore(
+    backup: Backup,
+    data_dir: DataDir = Path("var"),
+    replace: Annotated[bool, typer.Option("--replace", help="In the place of the installation that is there")] = False,
+) -> None:
+    """Make an installation from a backup; start it afterwards. Where that fails, everything stays as it was."""
+    from installer import restore as restoring
+    from installer import vault
 
-    manifest = backup.restore(folder.resolve(), data_dir, _tell)
+    place, name = vault.of_backup(backup)
+    manifest = (restoring.replace if replace else restoring.restore)(place, name, data_dir, _tell)
     typer.echo(f"Restored: {manifest.counts['calls']} calls, {len(manifest.objects)} recordings. Start: appliance up")
+    if replace:
+        typer.echo(f"What was there before is in {data_dir / restoring.ASIDE}: remove it when it is not needed")

@@ -90,7 +90,11 @@ def requested(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setenv(name, "postgresql://x")
     monkeypatch.setenv("JWT_SECRET", "x" * 32)
     settings.cache_clear()
-    for route in build().routes:
+    routes: list[Any] = list(build().routes)
+    while routes:
+        route = routes.pop()
+        if router := getattr(route, "original_router", None):
+            routes += router.routes
         if isinstance(route, APIRoute):
             waiting = [route.dependant]
             while waiting:

@@ -1,0 +1,174 @@
+"""An installation made from a backup: in an empty folder, in the place of what is there, or aside to prove the backup.
+
+Whatever fails, what was there before is there again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+from minio import Minio
+
+from installer import backup, postgres, stack, supervisor
+from installer.backup import COUNTED, OBJECTS, SECRETS, Manifest, Report
+from installer.failures import BackupUnsound, NotEmpty, StillRunning
+from installer.site import Site
+from installer.vault import PART_BYTES, Vault
+
+ASIDE = "before-restore"
+"""Where what was there waits, until it is removed by hand or by the next restore."""
+
+REPLACED = ("swift", "ports.json", "postgres-admin.password", *SECRETS)
+ELSEWHERE = ("DATABASE_URL", "S3_ENDPOINT", "S3_ACCESS_KEY", "REDIS_URL")
+"""Settings that may lead to what is not the installation's own: a trial touches none of it."""
+
+
+def restore(vault: Vault, name: str, data_dir: Path, report: Report, *, bundled: bool = False) -> Manifest:
+    """Make an installation in a folder that holds nothing yet; it is left stopped.
+
+    `bundled`: with a database and a store of its own, whatever the settings in the backup name. Raises BackupUnsound,
+    NotEmpty, StepFailed.
+    """
+    data_dir = data_dir.resolve()
+    if data_dir.exists() and any(data_dir.iterdir()):
+        raise NotEmpty(folder=str(data_dir))
+    data_dir.mkdir(parents=True, exist_ok=True)
+    site = Site(data_dir)
+    try:
+        with tempfile.TemporaryDirectory(prefix="restore-", dir=data_dir) as scratch:
+            report("checking every file of the backup")
+            manifest = backup.check(vault, name, Path(scratch))
+            _fill(vault, name, site, manifest, report, Path(scratch), bundled=bundled)
+    except BaseException:
+        stack.down(data_dir)
+        _remove(site)
+        raise
+    stack.down(data_dir)
+    return manifest
+
+
+def _remove(site: Site) -> None:
+    database = site.postgres_data
+    shutil.rmtree(database if database.is_relative_to(site.data_dir) else database.parent, ignore_errors=True)
+    shutil.rmtree(site.data_dir, ignore_errors=True)
+
+
+def replace(vault: Vault, name: str, data_dir: Path, report: Report) -> Manifest:
+    """Put a backup in the place of a stopped installation, start it, and see that it answers; it is left stopped.
+
+    Where any of this fails, the old installation is put back as it was. Raises BackupUnsound, StillRunning, StepFailed.
+    """
+    site = Site(data_dir.resolve())
+    if supervisor.is_running(site):
+        raise StillRunning
+    with tempfile.TemporaryDirectory(prefix="restore-", dir=site.data_dir) as scratch:
+        report("checking every file of the backup")
+        manifest = backup.check(vault, name, Path(scratch))
+        port = int(site.facts().get("PORT", "8000"))
+        with _aside(site, report):
+            _fill(vault, name, site, manifest, report, Path(scratch))
+            report("starting it, to see that it answers")
+            stack.up(site.data_dir, port, report, demo=site.facts().get("DEMO") == "true")
+    stack.down(site.data_dir)
+    return manifest
+
+
+@contextmanager
+def _aside(site: Site, report: Report) -> Iterator[None]:
+    """What is there is moved away, and moved back where the block fails."""
+    stack.down(site.data_dir)  # what outlived its supervisor, too
+    aside, database = site.data_dir / ASIDE, site.postgres_data
+    # The settings may be a link that leads elsewhere: the link stays, what it leads to is moved.
+    moved = {place.resolve(): aside / place.name for place in (site.data_dir / each for each in REPLACED)}
+    moved[database] = database.with_name(f"{database.name}-{ASIDE}")  # on its own disk, with its own user
+    for kept in (aside, moved[database]):
+        shutil.rmtree(kept, ignore_errors=True)
+    aside.mkdir(mode=0o700)
+    moved = {place: kept for place, kept in moved.items() if place.exists()}
+    for place, kept in moved.items():
+        shutil.move(place, kept)
+    try:
+        yield
+    except BaseException:
+        report("that failed: putting back what was there")
+        stack.down(site.data_dir)
+        for place in {*moved, *(site.data_dir / each for each in REPLACED), site.postgres_data}:
+            real = place.resolve()
+            shutil.rmtree(real) if real.is_dir() else real.unlink(missing_ok=True)
+        for place, kept in moved.items():
+            shutil.move(kept, place)
+        aside.rmdir()
+        raise
+
+
+def _fill(
+    vault: Vault, name: str, site: Site, manifest: Manifest, report: Report, scratch: Path, *, bundled: bool = False
+) -> None:
+    for secret in manifest.files.keys() & set(SECRETS):
+        copy = scratch / secret
+        vault.fetch(f"{name}/{secret}", copy)
+        place = site.data_dir / secret
+        place.touch(mode=0o600)
+        lines = copy.read_text(encoding="utf-8").splitlines(keepends=True)
+        place.write_text("".join(x for x in lines if not (bundled and x.split("=")[0] in ELSEWHERE)), encoding="utf-8")
+        copy.unlink()
+    facts = site.facts()
+    stack.up(
+        site.data_dir,
+        int(facts.get("PORT", "8000")),
+        report,
+        demo=facts.get("DEMO") == "true",
+        infrastructure_only=True,
+    )
+    report("the database")
+    address = postgres.owner_address(site)
+    _load(vault, name, address, scratch)
+    report(f"{len(manifest.objects)} recordings")
+    client, bucket = stack.store_of(site)
+    copy = scratch / "object"
+    for key in manifest.objects:
+        vault.fetch(OBJECTS + key, copy)
+        client.fput_object(bucket, key, str(copy), part_size=PART_BYTES)
+    report("comparing what is there with what was backed up")
+    _compare(address, manifest, client, bucket, copy)
+    stack.migrate(site)
+
+
+def _load(vault: Vault, name: str, address: str, scratch: Path) -> None:
+    dump, contents = scratch / "database.dump", scratch / "restore.list"
+    vault.fetch(f"{name}/{dump.name}", dump)
+    tool = str(postgres.bin_dir() / "pg_restore")
+    listing = subprocess.run([tool, "--list", str(dump)], capture_output=True, text=True, check=True).stdout
+    # The extension is the superuser's, and there already.
+    wanted = [line for line in listing.splitlines() if " EXTENSION " not in line and " SCHEMA - public" not in line]
+    contents.write_text("\n".join(wanted), encoding="utf-8")
+    command = [tool, "--exit-on-error", "--single-transaction", f"--use-list={contents}"]
+    backup.run("pg_restore", [*command, f"--dbname={urlsplit(address).path.lstrip('/')}", str(dump)], address)
+    dump.unlink()
+
+
+def _compare(address: str, manifest: Manifest, client: Minio, bucket: str, copy: Path) -> None:
+    with psycopg.connect(address, connect_timeout=5) as connection:
+        for table in COUNTED:
+            if (found := backup.count(connection, table)) != manifest.counts.get(table):
+                raise BackupUnsound(what=f"{table}: {found} / {manifest.counts.get(table)}")
+    for key, known in manifest.objects.items():
+        client.fget_object(bucket, key, str(copy))
+        if backup.digest(copy) != known:
+            raise BackupUnsound(what=key)
+
+
+def verify(vault: Vault, name: str, report: Report, scratch_dir: Path | None = None) -> Manifest:
+    """Restore a backup into a scratch installation, compare, and remove it again. Raises BackupUnsound, StepFailed."""
+    with tempfile.TemporaryDirectory(prefix="verify-", dir=scratch_dir) as scratch:
+        place = Path(scratch) / "data"
+        manifest = restore(vault, name, place, report, bundled=True)
+        _remove(Site(place.resolve()))
+        return manifest
