@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import jwt
@@ -11,7 +11,9 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from appliance.config import settings
-from appliance.models import LoginFailure, RefreshToken
+from appliance.models import LoginFailure, RefreshToken, User
+from appliance.services import passwords, sessions
+from appliance.services.failures import WrongCredentials
 from appliance.store import db
 from tests.conftest import PASSWORD, Running, wait_until
 
@@ -47,6 +49,53 @@ def test_unknown_and_wrong_give_the_same_answer(running: Running, people: dict[s
     assert wrong.status_code == unknown.status_code == 401
     assert wrong.json() == unknown.json()
     assert wrong.json()["code"] == "wrong_credentials"
+
+
+@pytest.mark.parametrize(
+    "whose", ["nobody's", "a deactivated user's", "a manager's who never had a log-in", "an admin's"]
+)
+def test_a_wrong_password_costs_the_same_whoever_is_meant(
+    running: Running, people: dict[str, str], monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    """One hash is compared in each case: how long an answer takes does not tell who has an account."""
+    email = f"{uuid4().hex}@test.example"
+    with db.unit_of_work() as session:
+        if whose == "a deactivated user's":
+            session.add(User(name="Х", email=email, role="analyst", password_hash=sessions.NOBODY, is_active=False))
+        elif whose == "a manager's who never had a log-in":
+            session.add(User(name="Х", email=email, role="manager"))
+        elif whose == "an admin's":
+            email = people["admin"]
+    compared: list[str] = []
+    verify = passwords.HASHES.verify_and_update
+
+    def noting(password: str, known: str) -> tuple[bool, str | None]:
+        compared.append(known)
+        return verify(password, known)
+
+    monkeypatch.setattr(passwords.HASHES, "verify_and_update", noting)
+    try:
+        with pytest.raises(WrongCredentials):
+            sessions.log_in(email, "wrong password", "192.0.2.1")
+    finally:
+        with db.unit_of_work() as session:
+            session.execute(delete(User).where(User.email == email, User.name == "Х"))
+    assert len(compared) == 1
+    assert compared[0].split("$")[:4] == sessions.NOBODY.split("$")[:4]  # the same algorithm at the same price
+
+
+def test_nobody_is_made_to_use_a_session_that_others_know(running: Running, people: dict[str, str]) -> None:
+    """Session fixation: whatever token a browser brings along, a log-in begins a session of its own."""
+    planted = log_in(running, people["boris"]).json()
+    with httpx.Client(base_url=running.url, cookies={"refresh_token": planted["refresh_token"]}) as victim:
+        victim.headers["Authorization"] = f"Bearer {planted['token']}"
+        body = {"email": people["admin"], "password": PASSWORD}
+        own = victim.post("/api/auth/login", json=body).json()
+    sid = [jwt.decode(each["token"], options={"verify_signature": False})["sid"] for each in (planted, own)]
+    assert sid[0] != sid[1]
+    assert own["refresh_token"] != planted["refresh_token"]
+    me = httpx.get(running.url + "/api/auth/me", headers={"Authorization": f"Bearer {planted['token']}"}).json()
+    assert me["email"] == people["boris"]
 
 
 def test_guessing_has_to_wait(running: Running, people: dict[str, str]) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.sync.client import connect
 
-from tests.conftest import SAMPLES, Running, _free_port, processed, upload, wait_until
+from tests.conftest import PASSWORD, SAMPLES, Running, _free_port, processed, upload, wait_until
 
 WAV = SAMPLES / "ru-wrong-number.wav"
 
@@ -114,3 +118,38 @@ def test_every_request_analysis_and_connection_is_logged(running: Running, peopl
     analysed = [json.loads(line) for line in running.log("analysis").splitlines() if call_id in line]
     [result] = [line for line in analysed if line["event"] == "call_analysed"]
     assert (result["provider"], result["sentiment"]) == ("builtin", "neutral")
+
+
+def test_no_log_holds_a_secret(running: Running, people: dict[str, str]) -> None:
+    """Neither the installation's nor anybody's: not in what was asked, and not in what went wrong."""
+    http = running.client(people["admin"])
+    token = http.headers["Authorization"].removeprefix("Bearer ")
+    wrong = "a password that is wrong"
+    httpx.post(running.url + "/api/auth/login", json={"email": "nobody@test.example", "password": wrong})
+    httpx.get(running.url + f"/api/nowhere?token={token}")
+    httpx.post(running.url + "/api/auth/login", content=f'{{"password": "{wrong}"')
+    link = http.get(f"/api/calls/{upload(http, WAV).json()['id']}").json()["recordingUrl"]
+    httpx.get(link)
+    facts = running.site.facts()
+    secrets = {facts[name] for name in ("JWT_SECRET", "POSTGRES_PASSWORD", "S3_SECRET_KEY")}
+    secrets |= {running.site.owner_password(), token, wrong, PASSWORD, link.split("signature=")[1]}
+    logs = {file.name: file.read_text(encoding="utf-8", errors="replace") for file in running.site.logs.iterdir()}
+    assert '"route": "/api/recordings/{name}"' in logs["test-api.log"]
+    assert not [name for name, text in logs.items() if any(secret in text for secret in secrets)]
+
+
+@pytest.mark.parametrize(
+    ("change", "secret"),
+    [
+        ({"JWT_SECRET": "short but secret"}, "short but secret"),
+        ({"DATABASE_URL": "postgresql://appliance:hidden-word@127.0.0.1:1/none"}, "hidden-word"),
+        ({"OPENAI_PRICE_INPUT": "sk-pasted-into-the-wrong-line"}, "sk-pasted-into-the-wrong-line"),
+    ],
+)
+def test_no_failure_at_a_start_tells_a_secret(running: Running, change: dict[str, str], secret: str) -> None:
+    command = [str(Path(sys.prefix) / "bin" / "appliance"), "migrate"]
+    environment = {**os.environ, "APPLIANCE_ENV_FILE": str(running.site.env_file), **change}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode
+    assert next(iter(change)) in done.stderr or "connection" in done.stderr
+    assert secret not in done.stdout + done.stderr

@@ -83,6 +83,20 @@ def test_secrets_are_the_owners_alone(own: Site) -> None:
     assert len(facts["JWT_SECRET"]) == 64
 
 
+def test_every_inner_service_listens_on_loopback_alone(own: Site) -> None:
+    listening = {}
+    for pid in supervisor.leftovers(own):
+        sockets = {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink()}
+        for family in ("tcp", "tcp6"):
+            for line in Path(f"/proc/{pid}/net/{family}").read_text().splitlines()[1:]:
+                local, state, inode = (line.split()[column] for column in (1, 3, 9))
+                if state == "0A" and f"socket:[{inode}]" in sockets:
+                    listening[int(local.split(":")[1], 16)] = local.split(":")[0]
+    inner = own.ports()
+    assert {inner[name] for name in ("postgres", "s3", "account", "container", "object")} <= listening.keys()
+    assert set(listening.values()) == {"0100007F"}
+
+
 def test_starting_again_changes_nothing(own: Site) -> None:
     before = (pid_of(own, "postgres"), own.facts())
     stack.up(own.data_dir, int(own.facts()["PORT"]), lambda _: None, infrastructure_only=True)

@@ -24,7 +24,7 @@ RUSSIAN = (
     re.compile(rf"(?<!\w)(?i:{_STREET})\s{_PROPER}(?i:{_TAIL})?"),
     re.compile(rf"(?<!\w){_STREET}\s{_WORD}{_TAIL}", re.IGNORECASE),
     re.compile(rf"(?<!\w)[А-ЯЁ][\w-]+{_ADJECTIVE}\s(?i:{_STREET})(?!\w)(?i:{_TAIL})?"),
-    re.compile(rf"(?<!\w)[\w-]+{_ADJECTIVE}\s{_STREET}{_TAIL}", re.IGNORECASE),
+    re.compile(rf"(?<![\w-])[\w-]+{_ADJECTIVE}\s{_STREET}{_TAIL}", re.IGNORECASE),
     re.compile(rf"(?<!\w)(?:дом[еа]?|квартир[аеу])\s{_NUMBERS}{_HOUSE}+", re.IGNORECASE),
     re.compile(rf"(?<!\w)квартир[аеу]\s{_NUMBERS}", re.IGNORECASE),
 )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+# Each begins where a word does: begun anew at every letter of a long one, they would take its square in time.
+EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _PART = r"[\w-]+(?:\s(?:точка|дефис|тире|подчеркивание|нижнее подч[её]ркивание|dot|dash|underscore)\s[\w-]+)*"
 SPOKEN_EMAIL = re.compile(
-    rf"{_PART}\s(?:собака|собачка|at)\s[\w-]+(?:\s(?:дефис|dash)\s[\w-]+)?(?:\s?(?:точка|dot)\s[a-zа-я]{{2,8}}|\.[a-zа-я]{{2,6}})+",
+    rf"(?<![\w-]){_PART}\s(?:собака|собачка|at)\s[\w-]+(?:\s(?:дефис|dash)\s[\w-]+)?(?:\s?(?:точка|dot)\s[a-zа-я]{{2,8}}|\.[a-zа-я]{{2,6}})+",
     re.IGNORECASE,
 )
 VIN = re.compile(
