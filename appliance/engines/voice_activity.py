@@ -17,6 +17,9 @@ PAUSE_MS = 300
 SHORTEST_MS = 200
 """Shorter sounds are clicks, not words."""
 
+THRESHOLD = 0.5
+"""What Silero's authors take: recognition is to be given no noise to make words of."""
+
 PADDING_MS = 120
 """Kept on both sides: voiceless beginnings and endings of words are quiet."""
 
@@ -29,12 +32,18 @@ class Region:
     end_ms: int
 
 
-def speech_regions(samples: Samples, shortest_ms: int = SHORTEST_MS) -> list[Region]:
-    """The regions with speech, in order, not overlapping. Empty for silence and noise."""
+def speech_regions(samples: Samples, shortest_ms: int = SHORTEST_MS, *, threshold: float = THRESHOLD) -> list[Region]:
+    """The regions with speech, in order, not overlapping. Empty for silence and noise.
+
+    threshold: probability of speech from which on a region begins.
+    """
     from faster_whisper.vad import VadOptions, get_speech_timestamps
 
     options = VadOptions(
-        threshold=0.5, min_speech_duration_ms=shortest_ms, min_silence_duration_ms=PAUSE_MS, speech_pad_ms=PADDING_MS
+        threshold=threshold,
+        min_speech_duration_ms=shortest_ms,
+        min_silence_duration_ms=PAUSE_MS,
+        speech_pad_ms=PADDING_MS,
     )
     block = BLOCK_S * SAMPLE_RATE
     found: list[Region] = []
