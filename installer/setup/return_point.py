@@ -104,11 +104,15 @@ def _fill_again(site: Site) -> None:
     command = [program, "--exit-on-error", "--single-transaction", "--clean", "--if-exists", f"--use-list={contents}"]
     backup.run("pg_restore", [*command, f"--dbname={urlsplit(url).path.lstrip('/')}", dump], url)
     contents.unlink()
+    forget(site)
 
 
 def main() -> None:
-    """Bring PostgreSQL and the store up, do what is asked, and take them down again."""
+    """Bring PostgreSQL and the store up, do what is asked, and take them down again; to forget, they run already."""
     asked = {"save": save, "migrate": migrate, "restore": restore, "forget": forget}[sys.argv[1]]
+    if asked is forget:
+        forget(Site(layout.DATA))
+        return
     port = int(Site(layout.DATA).facts()["PORT"])
     site = stack.up(layout.DATA, port, lambda _: None, infrastructure_only=True)
     try:

@@ -87,6 +87,10 @@ class Upgrade:
 
     def _prune(self) -> None:
         """The copy of the database goes, and releases but the one that serves and the one before."""
+        try:
+            self._database("forget")  # people whose numbers are erased from now on must not live on in it
+        except StepFails as failure:
+            self.journal.say(f"  {failure}")
         known = sorted((each for each in layout.RELEASES.iterdir() if each.is_dir()), key=_age)
         for folder in known:
             if folder.name not in {self.old, self.new}:
