@@ -6,7 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from appliance.api.analysis_schemas import AnalysisBrief
 from appliance.api.deps import ViewerDep
@@ -16,6 +16,7 @@ from appliance.api.shapes import Moment, Shape
 from appliance.models.analyses import Judged
 from appliance.models.reanalyses import ReanalysisState, TaskState
 from appliance.services import differences, reanalysis, rights
+from appliance.store.call_filters import CallFilter
 
 router = APIRouter(prefix="/api/admin/reanalysis", tags=["administration"])
 
@@ -33,12 +34,12 @@ class ReanalysisIn(BaseModel):
         None, ge=1, le=100, description="Analyse only so many of them, by chance, and keep what is found apart"
     )
 
-    @model_validator(mode="after")
-    def _says_which(self) -> ReanalysisIn:
-        chosen = self.calls is not None or (self.filters is not None and self.filters != ExportFilters())
-        if chosen == self.archive:
-            raise ValueError("give ids, filters or both; or archive, alone")
-        return self
+    def chosen(self) -> CallFilter:
+        """As queries know it. Raises CallsNotChosen: an order that says nothing must not be about everything."""
+        filters = self.filters or ExportFilters()
+        if (self.calls is not None or filters != ExportFilters()) == self.archive:
+            raise reanalysis.CallsNotChosen
+        return filters.chosen(self.calls)
 
 
 SAID = {"date_from": "dateFrom", "date_to": "dateTo", "ids": "calls"}
@@ -190,8 +191,7 @@ def order(viewer: ViewerDep, body: ReanalysisIn) -> ReanalysisOut:
     Each call gets a new version of its analysis; those before stay. One order is open at a time.
     """
     by = rights.admin_only(viewer)
-    wanted = (body.filters or ExportFilters()).chosen(body.calls)
-    return ReanalysisOut.of(reanalysis.order(by, wanted, body.profile, body.preview or 0))
+    return ReanalysisOut.of(reanalysis.order(by, body.chosen(), body.profile, body.preview or 0))
 
 
 @router.get("")

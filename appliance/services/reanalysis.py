@@ -58,6 +58,13 @@ class ReanalysisOver(ApplianceError):
     en = "The re-analysis has ended already"
 
 
+class CallsNotChosen(ApplianceError):
+    code = "calls_not_chosen"
+    status = 422
+    ru = "Назовите звонки (calls), условия (filters) или и то и другое; либо весь архив (archive), без них"
+    en = "Name calls, filters or both; or the whole archive, without them"
+
+
 class NothingToReanalyse(ApplianceError):
     code = "nothing_to_reanalyse"
     status = 422

@@ -278,9 +278,9 @@ def _port() -> int:
 @pytest.mark.parametrize(
     ("body", "status_code", "code"),
     [
-        ({}, 422, "validation_failed"),
-        ({"filters": {}}, 422, "validation_failed"),
-        ({"archive": True, "calls": [str(uuid4())]}, 422, "validation_failed"),
+        ({}, 422, "calls_not_chosen"),
+        ({"filters": {}}, 422, "calls_not_chosen"),
+        ({"archive": True, "calls": [str(uuid4())]}, 422, "calls_not_chosen"),
         ({"calls": [str(uuid4())]}, 422, "nothing_to_reanalyse"),
         ({"calls": [str(uuid4())], "profile": "nobody"}, 422, "llm_provider_unknown"),
         ({"calls": [str(uuid4())], "preview": 101}, 422, "validation_failed"),
