@@ -73,6 +73,11 @@ class Settings(BaseSettings):
     speech_device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where speech is recognised.")
     speech_threads: int = Field(0, ge=0, description="Threads of one recognition; 0: as many as there are cores.")
     speech_workers: int = Field(1, gt=0, description="Calls that one speech worker works on at a time.")
+    speech_slice_s: float = Field(
+        15,
+        ge=0,
+        description="Seconds after which a call that is being recognised makes way for one whose turn is before it.",
+    )
     transcribe_languages: CommaSeparated = Field(
         ("ru", "en", "kk"), description="Languages to choose from (ISO 639-1), separated by commas; empty: all."
     )

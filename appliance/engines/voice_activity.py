@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
 
+from appliance.engines.recall import Recall, afresh
 from appliance.engines.speech import SAMPLE_RATE, Samples
 
 BLOCK_S = 300
@@ -32,8 +34,10 @@ class Region:
     end_ms: int
 
 
-def speech_regions(samples: Samples, shortest_ms: int = SHORTEST_MS, *, threshold: float = THRESHOLD) -> list[Region]:
-    """The regions with speech, in order, not overlapping. Empty for silence and noise.
+def speech_regions(
+    samples: Samples, shortest_ms: int = SHORTEST_MS, *, threshold: float = THRESHOLD, recall: Recall = afresh
+) -> list[Region]:
+    """The regions with speech, in order, not overlapping. Empty for silence and noise. Each block is a step.
 
     threshold: probability of speech from which on a region begins.
     """
@@ -49,8 +53,12 @@ def speech_regions(samples: Samples, shortest_ms: int = SHORTEST_MS, *, threshol
     found: list[Region] = []
     for start in range(0, len(samples), block):
         part = np.ascontiguousarray(samples[start : start + block])
-        for stamp in get_speech_timestamps(part, options):
-            first, last = (start + stamp["start"]) * 1000 // SAMPLE_RATE, (start + stamp["end"]) * 1000 // SAMPLE_RATE
+
+        def look(part: Samples = part) -> list[list[int]]:
+            return [[stamp["start"], stamp["end"]] for stamp in get_speech_timestamps(part, options)]
+
+        for begin, end in recall(["speech", start, shortest_ms, threshold, zlib.crc32(part.tobytes())], look):
+            first, last = (start + begin) * 1000 // SAMPLE_RATE, (start + end) * 1000 // SAMPLE_RATE
             if found and first <= found[-1].end_ms:
                 found[-1] = Region(found[-1].start_ms, last)  # one region over the border of two blocks
             else:

@@ -10,7 +10,7 @@ from appliance.models.events import Event
 from appliance.models.exports import Export
 from appliance.models.language import LlmChoice, LlmProfile, LlmRequest
 from appliance.models.objects import ObjectDeletion
-from appliance.models.pipelines import Pipeline, StageOutput
+from appliance.models.pipelines import Pipeline, StageOutput, StageStep
 from appliance.models.reanalyses import Reanalysis, ReanalysisTask
 from appliance.models.segments import Segment
 from appliance.models.sessions import LoginFailure, RefreshToken, RevokedToken
@@ -42,6 +42,7 @@ __all__ = [
     "Segment",
     "SiteVocabulary",
     "StageOutput",
+    "StageStep",
     "TallyZone",
     "ToldCall",
     "TopicTally",

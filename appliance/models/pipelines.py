@@ -7,6 +7,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, func, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from appliance.models.base import Base, Timestamped, one_of
@@ -41,6 +42,9 @@ class Pipeline(Timestamped, Base):
     attempts: Mapped[int] = mapped_column(server_default=text("0"), default=0)
     deaths: Mapped[int] = mapped_column(server_default=text("0"), default=0)
     waits: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+    spent_ms: Mapped[int] = mapped_column(
+        server_default=text("0"), default=0, comment="What earlier runs of the stage took"
+    )
     error_code: Mapped[str | None]
     error: Mapped[str | None]
 
@@ -55,3 +59,14 @@ class StageOutput(Base):
     output: Mapped[dict[str, Any]]
     elapsed_ms: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class StageStep(Base):
+    """A step of the call's current stage: whoever runs the stage next need not work the answer out again."""
+
+    __tablename__ = "stage_steps"
+
+    call_id: Mapped[UUID] = mapped_column(ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    question: Mapped[Any] = mapped_column(JSONB)
+    answer: Mapped[Any] = mapped_column(JSONB)

@@ -13,6 +13,7 @@ from appliance.engines.language import AnalysisRecord
 from appliance.errors import ApplianceError, EngineError
 from appliance.pipeline import analyse, runner
 from appliance.pipeline.equipment import Equipment
+from appliance.pipeline.steps import LeaseLost
 from appliance.store import analyses, calls, db, pipelines, reanalyses
 from appliance.store.reanalyses import Task
 
@@ -57,7 +58,7 @@ def _run(task: Task, equipment: Equipment) -> None:
         with runner.heartbeat(lambda session: reanalyses.renew(session, task, lease_s), lease_s) as check:
             if not _put_off(task):
                 _analyse(task, equipment, check)
-    except runner.LeaseLost:
+    except LeaseLost:
         log.warning("reanalysis_lease_lost")
     except runner.Stopping:
         with db.unit_of_work() as session:
@@ -98,7 +99,7 @@ def _analyse(task: Task, equipment: Equipment, check: Callable[[], None]) -> Non
     analyse.measure(chosen.profile, record, elapsed_ms)
     check()
     if not _record(task, record, elapsed_ms, old_version):
-        raise runner.LeaseLost
+        raise LeaseLost
 
 
 def _record(task: Task, record: AnalysisRecord, elapsed_ms: int, old_version: int) -> bool:

@@ -8,9 +8,10 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
@@ -23,11 +24,15 @@ from appliance.models import Call, Pipeline, User
 from appliance.pipeline import plan
 from appliance.pipeline.equipment import Equipment
 from appliance.pipeline.stage import Queue, Stage, StageContext
+from appliance.pipeline.steps import LeaseLost, Steps
 from appliance.store import db, events, pipelines
 
 log = logs.get(__name__)
 
 WORKER = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+
+LOOK_PAUSE_S = 0.5
+"""Whether somebody waits is looked at no more often than this."""
 
 PROGRESS_PAUSE_S = 0.3
 """Progress is told at most this often."""
@@ -39,12 +44,15 @@ OUTAGE_LIMIT_S = 30.0
 """A call that waits for something that is away looks again at least this often, unless it was asked not to."""
 
 
-class LeaseLost(Exception):
-    """Another worker may have the call by now: nothing of this run may be written."""
-
-
 class Stopping(Exception):
     """The process is to stop: the stage ends now and is run again by whoever comes next."""
+
+
+class MakingWay(Exception):
+    """A slice of a long call is over and somebody waits whose turn is before it."""
+
+    def __init__(self, turn_at: datetime) -> None:
+        self.turn_at = turn_at
 
 
 stopping = threading.Event()
@@ -92,10 +100,12 @@ def run_next(queue: Queue, equipment: Equipment) -> Ran | None:
             .where(Call.id == call_id)
         ).one()
         outputs = pipelines.outputs(session, call_id)
+        spent_ms = session.scalars(select(Pipeline.spent_ms).where(Pipeline.call_id == call_id)).one()
     stage = plan.stage_named(name)
     with logs.bind(call_id=str(call_id), stage=stage.name):
         try:
             with heartbeat(lambda session: pipelines.renew(session, call_id, owner, lease_s), lease_s) as check:
+                steps = Steps(call_id, owner, spent_ms, _slice(call_id, mine, equipment.settings.speech_slice_s, check))
                 context = StageContext(
                     call_id,
                     facts.type,
@@ -103,18 +113,18 @@ def run_next(queue: Queue, equipment: Equipment) -> Ran | None:
                     facts.name,
                     outputs,
                     equipment,
-                    _progress(call_id, stage, check),
+                    _progress(call_id, stage, check, resumed=spent_ms > 0),
                     check,
                     facts.manager_channel,
+                    steps.of,
+                    lambda: steps.elapsed_ms / 1000,
                 )
-                done = _run_and_record(stage, context, owner, check)
+                done = _run_and_record(stage, context, owner, steps)
         except LeaseLost:
             log.warning("stage_lease_lost")
             return Ran(call_id)
-        except Stopping:
-            with db.unit_of_work() as session:
-                pipelines.give_back(session, call_id, owner)
-            log.info("stage_given_back")
+        except (Stopping, MakingWay) as why:
+            _let_go(call_id, owner, steps, why)
             return Ran(call_id)
         except Exception as error:  # noqa: BLE001 - whatever a stage raises is recorded with its call
             _record_failure(stage, call_id, owner, failure_of(error), equipment)
@@ -123,12 +133,11 @@ def run_next(queue: Queue, equipment: Equipment) -> Ran | None:
     return Ran(call_id, following.queue if done and following else None)
 
 
-def _run_and_record(stage: Stage, context: StageContext, owner: str, check: Callable[[], None]) -> bool:
-    began = time.monotonic()
+def _run_and_record(stage: Stage, context: StageContext, owner: str, steps: Steps) -> bool:
     context.on_progress(0.0)
     output = context.outputs.get(stage.name) or stage.run(context)
-    check()
-    elapsed_ms = round((time.monotonic() - began) * 1000)
+    context.check()
+    elapsed_ms = steps.elapsed_ms
     following = plan.stage_after(stage.name)
     with db.unit_of_work() as session:
         name = following.name if following else None
@@ -139,6 +148,38 @@ def _run_and_record(stage: Stage, context: StageContext, owner: str, check: Call
     metrics.STAGE_SECONDS.labels(stage.name).observe(elapsed_ms / 1000)
     log.info("stage_completed", ms=elapsed_ms)
     return True
+
+
+def _let_go(call_id: UUID, owner: str, steps: Steps, why: Stopping | MakingWay) -> None:
+    """End the lease, with what was found so far written down."""
+    with db.unit_of_work() as session:
+        try:
+            steps.save(session)
+        except LeaseLost:
+            log.warning("stage_lease_lost")
+            return
+        if isinstance(why, MakingWay):
+            pipelines.make_way(session, call_id, owner, why.turn_at)
+        else:
+            pipelines.give_back(session, call_id, owner)
+    log.info("stage_made_way" if isinstance(why, MakingWay) else "stage_given_back", ms=steps.elapsed_ms)
+
+
+def _slice(call_id: UUID, stages: Sequence[str], slice_s: float, check: Callable[[], None]) -> Callable[[], None]:
+    """Raises, once a slice is over, where somebody waits whom the call should make way for; and what `check` raises."""
+    look_at = time.monotonic() + slice_s
+
+    def between() -> None:
+        nonlocal look_at
+        check()
+        if time.monotonic() >= look_at:
+            with db.unit_of_work() as session:
+                before = pipelines.first_before(session, call_id, stages)
+            if before is not None:
+                raise MakingWay(before)
+            look_at = time.monotonic() + LOOK_PAUSE_S
+
+    return between
 
 
 @contextmanager
@@ -181,8 +222,9 @@ def heartbeat(renew: Callable[[Session], bool], lease_s: float) -> Iterator[Call
         thread.join()
 
 
-def _progress(call_id: UUID, stage: Stage, check: Callable[[], None]) -> Callable[[float], None]:
-    told = 0.0
+def _progress(call_id: UUID, stage: Stage, check: Callable[[], None], *, resumed: bool) -> Callable[[float], None]:
+    # What was told before an interruption is not told again from the beginning.
+    told = time.monotonic() if resumed else 0.0
 
     def tell(share: float) -> None:
         nonlocal told

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from appliance.engines.recall import Recall, afresh
 from appliance.pipeline.equipment import Equipment
 
 Queue = Literal["speech", "analysis"]
@@ -30,6 +31,13 @@ class StageContext:
     """Raises where the lease was lost or the process stops, and says nothing otherwise."""
     manager_channel: Literal["left", "right"] | None = None
     """The manager's channel, where the telephone exchange knows it."""
+    recall: Callable[[dict[str, Any]], Recall] = lambda _about: afresh
+    """Makes a long stage one of many steps: between two of them it may be interrupted, and goes on there.
+
+    Takes what the answers hang on besides the questions: where that has changed, nothing is recalled. Once in a run.
+    """
+    elapsed_s: Callable[[], float] = lambda: 0.0
+    """What the stage has taken so far, earlier runs included."""
 
 
 class Stage(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -72,8 +71,9 @@ class Transcribe:
             # The operator can mend this: the call waits for it as long as attempts last.
             raise StageError(error.code, str(error), retryable=True) from None
         count, vocabulary = shape["channels"], context.equipment.vocabulary()
-        heard, heard_samples, began = [], 0, time.monotonic()
-        echoes = cross_talk.echoes(decoded) if count == 2 else ()
+        recall = context.recall({"stage": self.name, "engine": engine.name, "weights": engine.weights})
+        heard, heard_samples = [], 0
+        echoes = cross_talk.echoes(decoded, recall) if count == 2 else ()
         for n in range(count):
             samples = audio.samples_of(decoded, shape["of"], n if count == 2 else shape["channel"])
             heard_samples += len(samples)
@@ -83,9 +83,10 @@ class Transcribe:
                 samples,
                 languages=context.equipment.settings.transcribe_languages,
                 on_progress=lambda share, done=n: context.on_progress((done + share) / count),  # type: ignore[misc]
+                recall=recall,
             )
             heard.append(corrected(found, vocabulary))
-        _count(heard, heard_samples / SAMPLE_RATE, time.monotonic() - began)
+        _count(heard, heard_samples / SAMPLE_RATE, context.elapsed_s())
         return {
             "engine": engine.name,
             "weights": engine.weights,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Float, Row, delete, func, insert, or_, select, text, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Float, Row, and_, delete, func, insert, or_, select, text, update
+from sqlalchemy.orm import Session, aliased
 
 from appliance.models import AiAnalysis, Call, Pipeline, Segment, StageOutput
-from appliance.store import events
+from appliance.store import events, steps
 
 BACKLOG_S = 4 * 3600
 """What is processed anew or in bulk lets the calls of the next so many seconds go first."""
@@ -28,6 +29,10 @@ def turn(duration_s: float | ColumnElement[Any], *, backlog: bool = False) -> An
     has waited for as long as it is goes before every new one.
     """
     return func.now() + seconds(duration_s) + seconds(BACKLOG_S if backlog else 0)
+
+
+MUCH_SHORTER = 4
+"""A call this many times shorter goes first even when a longer one has waited out its turn."""
 
 
 def claim(session: Session, stages: Sequence[str], owner: str, lease_s: float) -> tuple[UUID, str] | None:
@@ -102,6 +107,7 @@ def finish(
             attempts=0,
             deaths=0,
             waits=0,
+            spent_ms=0,
             error_code=None,
             error=None,
         )
@@ -109,6 +115,7 @@ def finish(
     )
     if moved is None:
         return False
+    steps.clear(session, call_id)
     session.execute(insert(StageOutput).values(call_id=call_id, stage=stage, output=output, elapsed_ms=elapsed_ms))
     return True
 
@@ -156,6 +163,50 @@ def give_back(session: Session, call_id: UUID, owner: str) -> None:
     )
 
 
+def first_before(session: Session, call_id: UUID, stages: Sequence[str]) -> datetime | None:
+    """The turn of the call that a running one should make way for: one whose turn is earlier, or that is much shorter.
+
+    None where nobody waits for such a reason. What is processed anew does not count as short: it has time.
+    """
+    running, its_call, other = aliased(Pipeline), aliased(Call), aliased(Call)
+    fresh = Pipeline.turn_at <= func.now() + seconds(other.duration_ms / 1000.0)
+    return session.scalar(
+        select(Pipeline.turn_at)
+        .join(other, other.id == Pipeline.call_id)
+        .join(running, running.call_id == call_id)
+        .join(its_call, its_call.id == call_id)
+        .where(
+            Pipeline.state == "waiting",
+            Pipeline.stage.in_(stages),
+            Pipeline.not_before <= func.now(),
+            or_(
+                Pipeline.turn_at < running.turn_at,
+                and_(fresh, MUCH_SHORTER * other.duration_ms <= its_call.duration_ms),
+            ),
+        )
+        .order_by(Pipeline.turn_at)
+        .limit(1)
+    )
+
+
+def make_way(session: Session, call_id: UUID, owner: str, turn_at: datetime) -> None:
+    """The lease ends, and the call's turn comes right after `turn_at`: at once again, where nobody else is before it.
+
+    So two long calls and any number of short ones all come on, and a short one waits for a slice at most.
+    """
+    session.execute(
+        update(Pipeline)
+        .where(Pipeline.call_id == call_id, Pipeline.state == "running", Pipeline.lease_owner == owner)
+        .values(
+            state="waiting",
+            lease_owner=None,
+            lease_until=None,
+            rung_at=None,
+            turn_at=func.greatest(Pipeline.turn_at, turn_at + timedelta(microseconds=1)),
+        )
+    )
+
+
 def fail(session: Session, call_id: UUID, code: str, message: str, *, owner: str | None) -> bool:
     """Give a call up: it took place, so it is completed, without an analysis, and everybody is told why.
 
@@ -171,6 +222,7 @@ def fail(session: Session, call_id: UUID, code: str, message: str, *, owner: str
     )
     if failed is None:
         return False
+    steps.clear(session, call_id)
     if _keeps_analysis(session, call_id):
         return True
     session.execute(update(Call).where(Call.id == call_id).values(status="completed"))
@@ -231,6 +283,7 @@ def restart(session: Session, call_id: UUID, first_stage: str) -> bool:
             attempts=0,
             deaths=0,
             waits=0,
+            spent_ms=0,
             not_before=func.now(),
             rung_at=func.now(),
             error_code=None,
@@ -240,6 +293,7 @@ def restart(session: Session, call_id: UUID, first_stage: str) -> bool:
     )
     if restarted is None:
         return False
+    steps.clear(session, call_id)
     session.execute(delete(StageOutput).where(StageOutput.call_id == call_id))
     _keep_correction(session, call_id)
     session.execute(update(Call).where(Call.id == call_id).values(status="in-progress"))

@@ -80,3 +80,42 @@ def test_a_call_processed_anew_is_backlog(session: Session) -> None:
     assert pipelines.restart(session, again, STAGE)
     fresh = waits(session, 3600)
     assert [claimed(session), claimed(session)] == [fresh, again]
+
+
+def test_a_running_call_makes_way_for_an_earlier_turn_only(session: Session) -> None:
+    long = waits(session, 3600)
+    assert claimed(session) == long
+    assert pipelines.first_before(session, long, [STAGE]) is None
+    waits(session, 7200)
+    waits(session, 30, backlog=True)
+    waits(session, 30, not_before=datetime.now(UTC) + timedelta(hours=1))
+    assert pipelines.first_before(session, long, [STAGE]) is None
+    short = waits(session, 60)
+    assert pipelines.first_before(session, long, ["another stage"]) is None
+    before = pipelines.first_before(session, long, [STAGE])
+    assert before is not None
+    pipelines.make_way(session, long, "a test", before)
+    assert [claimed(session), claimed(session)] == [short, long]
+
+
+def test_a_long_call_that_waited_out_its_turn_alternates_with_short_ones(session: Session) -> None:
+    """Its turn is before theirs, yet it lets each of them pass after a slice; its own next slice comes right after."""
+    long = waits(session, 3600, waited_s=5000)
+    assert claimed(session) == long
+    middling = waits(session, 1200)
+    assert pipelines.first_before(session, long, [STAGE]) is None
+    first, second = waits(session, 60), waits(session, 90)
+    before = pipelines.first_before(session, long, [STAGE])
+    assert before is not None
+    pipelines.make_way(session, long, "a test", before)
+    assert [claimed(session) for _ in range(4)] == [first, long, second, middling]
+
+
+def test_making_way_counts_as_no_failure(session: Session) -> None:
+    long = waits(session, 3600, attempts=1, deaths=1)
+    assert claimed(session) == long
+    pipelines.make_way(session, long, "somebody else", datetime.now(UTC))
+    assert session.get_one(Pipeline, long, populate_existing=True).state == "running"
+    pipelines.make_way(session, long, "a test", datetime.now(UTC))
+    row = session.get_one(Pipeline, long, populate_existing=True)
+    assert (row.state, row.attempts, row.deaths, row.lease_owner) == ("waiting", 1, 1, None)

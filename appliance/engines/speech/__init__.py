@@ -9,6 +9,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.engines.recall import Recall, afresh
+
 SAMPLE_RATE = 16_000
 """What every engine listens at, in Hz."""
 
@@ -90,11 +92,13 @@ class SpeechEngine(Protocol):
         *,
         languages: Sequence[str] = (),
         on_progress: Callable[[float], None] = lambda _: None,
+        recall: Recall = afresh,
     ) -> Transcription:
         """Recognise everything that is said in `samples`.
 
         languages: the codes to choose from; empty means every language that the weights know, one means no guess.
         on_progress: called with the share done, 0-1; what it raises aborts the recognition.
+        recall: keeps what was found of each piece, so that a recognition that was ended goes on there.
         Raises EngineError when the weights or the library fail.
         """
         ...

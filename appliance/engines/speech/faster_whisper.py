@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from appliance.engines.recall import Recall, afresh
 from appliance.engines.speech import Samples, SpokenSegment, Transcription, Word
 from appliance.engines.speech.chunks import LONGEST_MS, Chunk
 from appliance.engines.speech.recognition import confidence_of, joined, spread, transcribe
@@ -49,9 +50,10 @@ class FasterWhisper:
         *,
         languages: Sequence[str] = (),
         on_progress: Callable[[float], None] = lambda _: None,
+        recall: Recall = afresh,
     ) -> Transcription:
         """See SpeechEngine."""
-        return transcribe(self, samples, languages, on_progress)
+        return transcribe(self, samples, languages, on_progress, recall)
 
     def language_probabilities(self, samples: Samples) -> Mapping[str, float]:
         if not self._model.model.is_multilingual:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
+from pydantic import TypeAdapter
+
+from appliance.engines.recall import Recall, afresh
 from appliance.engines.speech import Samples, SpokenSegment, Transcription, Word
 from appliance.engines.speech.chunks import Chunk, chunks_of, skipped
 from appliance.engines.speech.guard import guarded
@@ -30,14 +34,41 @@ class Recogniser(Protocol):
         ...
 
 
+SEGMENTS = TypeAdapter(list[SpokenSegment])
+
+
+class Recalled:
+    """A recogniser that is not asked again what it has answered: whatever is made of its answers comes out alike."""
+
+    def __init__(self, recogniser: Recogniser, recall: Recall) -> None:
+        self.longest_ms = recogniser.longest_ms
+        self._recogniser, self._recall = recogniser, recall
+
+    def language_probabilities(self, samples: Samples) -> Mapping[str, float]:
+        question = ["language", zlib.crc32(samples.tobytes())]
+        found: dict[str, float] = self._recall(question, lambda: dict(self._recogniser.language_probabilities(samples)))
+        return dict(sorted(found.items()))
+
+    def recognise(self, chunk: Chunk, language: str) -> list[SpokenSegment]:
+        question = ["words", chunk.pieces[0].start_ms, chunk.pieces[-1].end_ms, language]
+
+        def listen() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = SEGMENTS.dump_python(self._recogniser.recognise(chunk, language), mode="json")
+            return found
+
+        return SEGMENTS.validate_python(self._recall([*question, zlib.crc32(chunk.samples.tobytes())], listen))
+
+
 def transcribe(
     recogniser: Recogniser,
     samples: Samples,
     languages: Sequence[str],
     on_progress: Callable[[float], None],
+    recall: Recall = afresh,
 ) -> Transcription:
-    """Recognise a channel chunk by chunk; each chunk is a slice of work, after which progress is told."""
-    chunks = chunks_of(samples, speech_regions(samples), recogniser.longest_ms)
+    """Recognise a channel chunk by chunk; each chunk is a step, before which progress is told."""
+    recogniser = Recalled(recogniser, recall)
+    chunks = chunks_of(samples, speech_regions(samples, recall=recall), recogniser.longest_ms)
     if not chunks:
         return Transcription(languages[0] if languages else "und", 0.0, ())
     language, probability = choose_language(recogniser, chunks, languages)

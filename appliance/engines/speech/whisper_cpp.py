@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from appliance.engines.recall import Recall, afresh
 from appliance.engines.speech import Samples, SpokenSegment, Transcription, Word
 from appliance.engines.speech.chunks import LONGEST_MS, Chunk
 from appliance.engines.speech.ggml import read_vocabulary
@@ -61,9 +62,10 @@ class WhisperCpp:
         *,
         languages: Sequence[str] = (),
         on_progress: Callable[[float], None] = lambda _: None,
+        recall: Recall = afresh,
     ) -> Transcription:
         """See SpeechEngine."""
-        return transcribe(self, samples, languages, on_progress)
+        return transcribe(self, samples, languages, on_progress, recall)
 
     def language_probabilities(self, samples: Samples) -> Mapping[str, float]:
         import _pywhispercpp as library
