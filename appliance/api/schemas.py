@@ -148,6 +148,9 @@ class SegmentOut(Shape):
     start_ms: int = Field(ge=0)
     end_ms: int = Field(ge=0)
     speaker: Literal["A", "B"] = Field(description="A is the client, B is the manager")
+    speaker_detail: Literal["A2", "B2"] | None = Field(
+        None, description="B2: the manager to whom the call was handed over; A2 where sides were exchanged since"
+    )
     text: str
     confidence: float = Field(ge=0, le=1)
     created_at: Moment
@@ -160,6 +163,7 @@ class SegmentOut(Shape):
             start_ms=segment.start_ms,
             end_ms=segment.end_ms,
             speaker=segment.speaker,
+            speaker_detail=segment.speaker_detail,
             text=segment.text,
             confidence=round(segment.confidence, 3),
             created_at=segment.created_at,

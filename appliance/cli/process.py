@@ -41,6 +41,7 @@ def run(settings: Any, file: Path, direction: Any, manager: str, tell: Any) -> d
     """The stages of the pipeline over one file; the result has the shape of the API's call, as far as it applies."""
     from appliance.api.schemas import WHOSE_WEIGHTS
     from appliance.engines.conversation import Spoken, figures
+    from appliance.engines.diarization.handover import detail_of
     from appliance.pipeline.analyse import Analyse, conversation_of
     from appliance.pipeline.assign_roles import AssignRoles
     from appliance.pipeline.diarize import SPEAKER_SEGMENTS, Diarize
@@ -72,6 +73,7 @@ def run(settings: Any, file: Path, direction: Any, manager: str, tell: Any) -> d
                 "start_ms": segment.start_ms,
                 "end_ms": segment.end_ms,
                 "speaker": utterance.speaker,
+                "speaker_detail": detail_of(segment.speaker, outputs["assign roles"]["manager"]),
                 "text": segment.text,
                 "confidence": round(segment.confidence, 3),
             }

@@ -36,6 +36,7 @@ def call(console: Console, shown: dict[str, Any]) -> None:
         table.add_column(heading, **options)
     for segment in shown["transcript"]:
         name, style = SPEAKERS[segment["speaker"]]
+        name += " 2" if segment.get("speaker_detail") else ""
         table.add_row(
             clock(segment["start_ms"]), Text(name, style=style), segment["text"], f"{segment['confidence']:.2f}"
         )

@@ -13,6 +13,7 @@ from typing import Any
 
 from appliance.engines.diarization import SpeakerTurn
 from appliance.engines.diarization.attribution import SpeakerSegment
+from appliance.engines.diarization.handover import side_of
 from appliance.errors import EngineError, StageError
 from appliance.evaluation.diarization import ErrorRate, error_rate, mean
 from appliance.evaluation.sets import Recording
@@ -172,7 +173,7 @@ def role_right(turns: Sequence[tuple[int, int, str]], segments: Sequence[Speaker
     for start_ms, end_ms, side in turns:
         for segment in segments:
             overlap = max(0, min(end_ms, segment.end_ms) - max(start_ms, segment.start_ms))
-            lead[side] += overlap if ("B" if segment.speaker == manager else "A") == side else -overlap
+            lead[side] += overlap if ("B" if side_of(segment.speaker) == manager else "A") == side else -overlap
     return all(more > 0 for more in lead.values())
 
 

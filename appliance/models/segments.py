@@ -25,6 +25,7 @@ class Segment(Identified, Base):
     __table_args__ = (
         UniqueConstraint("call_id", "position"),
         CheckConstraint(one_of("speaker", "A", "B"), name="speaker"),
+        CheckConstraint("speaker_detail = speaker || '2'", name="speaker_detail"),
         CheckConstraint("start_ms >= 0 AND end_ms >= start_ms", name="times"),
         CheckConstraint("confidence BETWEEN 0 AND 1", name="confidence"),
         Index("ix_segments_search", "search", postgresql_using="gin"),
@@ -35,6 +36,9 @@ class Segment(Identified, Base):
     start_ms: Mapped[int]
     end_ms: Mapped[int]
     speaker: Mapped[Literal["A", "B"]] = mapped_column(Text, comment="A client, B manager")
+    speaker_detail: Mapped[Literal["A2", "B2"] | None] = mapped_column(
+        Text, comment="Where the call was handed over: the second person of this side"
+    )
     text: Mapped[str]
     language: Mapped[str]
     confidence: Mapped[float]

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from appliance import logs, metrics
+from appliance.engines.diarization.handover import side_of
 from appliance.engines.language import AnalysisRecord, Conversation, Utterance
 from appliance.engines.language.profiles import BUILTIN, Profile
 from appliance.errors import ApplianceError, EngineError
@@ -50,7 +51,7 @@ def _just_heard(context: StageContext) -> Conversation:
     said = SPEAKER_SEGMENTS.validate_python(context.outputs["diarize"]["segments"])
     return Conversation(
         utterances=tuple(
-            Utterance(str(n), "B" if s.speaker == manager else "A", s.start_ms, s.end_ms, s.text)
+            Utterance(str(n), "B" if side_of(s.speaker) == manager else "A", s.start_ms, s.end_ms, s.text)
             for n, s in enumerate(said)
         ),
         language=context.outputs["transcribe"]["language"],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 
+from appliance.engines.diarization.handover import detail_of, side_of
 from appliance.engines.roles import as_corrected, assign_roles
 from appliance.models import Call, Segment
 from appliance.pipeline.diarize import SPEAKER_SEGMENTS
@@ -15,13 +17,14 @@ from appliance.store import pipelines
 
 
 class AssignRoles:
-    """Output: `manager` (the speaker number that is B), `rule` that decided, `confidence` 0-1."""
+    """Output: `manager` (the side that is B, 0 or 1), `rule` that decided, `confidence` 0-1."""
 
     name = "assign roles"
     queue: Queue = "speech"
 
     def run(self, context: StageContext) -> dict[str, Any]:
-        segments = SPEAKER_SEGMENTS.validate_python(context.outputs["diarize"]["segments"])
+        said = SPEAKER_SEGMENTS.validate_python(context.outputs["diarize"]["segments"])
+        segments = [replace(segment, speaker=side_of(segment.speaker)) for segment in said]
         known = context.outputs.get(pipelines.CORRECTED)
         roles = (as_corrected(segments, known) if known else None) or assign_roles(
             segments,
@@ -41,7 +44,8 @@ class AssignRoles:
                 "position": position,
                 "start_ms": segment.start_ms,
                 "end_ms": segment.end_ms,
-                "speaker": "B" if segment.speaker == output["manager"] else "A",
+                "speaker": "B" if side_of(segment.speaker) == output["manager"] else "A",
+                "speaker_detail": detail_of(segment.speaker, output["manager"]),
                 "text": segment.text,
                 "language": segment.language,
                 "confidence": segment.confidence,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -9,7 +10,10 @@ from sqlalchemy.orm import Session
 
 from appliance.engines import audio
 from appliance.engines.diarization.attribution import SpeakerSegment, attribute, merge_channels
+from appliance.engines.diarization.handover import taken_over
 from appliance.engines.roles import both_sides_speak
+from appliance.engines.speech import Transcription
+from appliance.engines.voice_activity import Region
 from appliance.errors import EngineError, StageError
 from appliance.pipeline.decode import decoded_file
 from appliance.pipeline.stage import Queue, StageContext
@@ -27,7 +31,7 @@ class Diarize:
     def run(self, context: StageContext) -> dict[str, Any]:
         heard = TRANSCRIPTIONS.validate_python(context.outputs["transcribe"]["channels"])
         if len(heard) == 2:
-            name, segments = "channels", merge_channels(heard[0].segments, heard[1].segments)
+            name, segments = "channels", _by_channels(context, heard)
         else:
             shape = context.outputs["decode"]
             try:
@@ -47,3 +51,17 @@ class Diarize:
 
     def record(self, session: Session, context: StageContext, output: dict[str, Any]) -> None:
         """Nothing yet: the segments are written once it is known who is the client."""
+
+
+def _by_channels(context: StageContext, heard: Sequence[Transcription]) -> list[SpeakerSegment]:
+    """Both channels in order of time; a voice that takes over within a channel is told from the one before."""
+    decoded, shape = decoded_file(context), context.outputs["decode"]
+    segments = merge_channels(heard[0].segments, heard[1].segments)
+    for channel in (0, 1):
+        context.check()
+        said = [Region(segment.start_ms, segment.end_ms) for segment in heard[channel].segments]
+        samples = audio.samples_of(decoded, shape["of"], channel)
+        moment_ms = context.equipment.handovers.moment_ms(samples, said)
+        if moment_ms is not None:
+            segments = taken_over(segments, channel, moment_ms)
+    return segments

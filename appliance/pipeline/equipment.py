@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from appliance.config import Settings
@@ -19,6 +19,9 @@ from appliance.engines.speech.vocabulary import Name, Vocabulary, makes_and_mode
 from appliance.pipeline.ledger import Ledger, Purpose
 from appliance.pipeline.providers import Chosen, Providers
 from appliance.store import db, vocabulary
+
+if TYPE_CHECKING:
+    from appliance.engines.diarization.handover import HandoverFinder
 
 DEMO_WEIGHTS = Path(__file__).parent.parent.parent / "weights" / "demo"
 SPEAKER_WEIGHTS = Path(__file__).parent.parent.parent / "weights" / "speaker" / "dvector.onnx"
@@ -94,6 +97,16 @@ class Equipment:
             weights, memory_mb = Path(chosen.pyannote_weights), chosen.pyannote_memory_mb
             return PyannoteDiarizer(weights, python, memory_mb=memory_mb, device=chosen.speech_device)
         return ClusteringDiarizer(SPEAKER_WEIGHTS)
+
+    @property
+    def handovers(self) -> HandoverFinder:
+        """Who listens for a second voice in the channels of stereo recordings. Raises EngineError."""
+        return self._open_once("handovers", self._handovers)
+
+    def _handovers(self) -> HandoverFinder:
+        from appliance.engines.diarization.handover import HandoverFinder
+
+        return HandoverFinder(SPEAKER_WEIGHTS)
 
     def analyst(
         self,

@@ -301,7 +301,9 @@ def swap_speakers(viewer: Viewer, call_id: UUID) -> Call:
         if call.status == "in-progress":
             raise failures.CallBeingProcessed
         other = case((Segment.speaker == "A", "B"), else_="A")
-        session.execute(update(Segment).where(Segment.call_id == call_id).values(speaker=other))
+        detail = case((Segment.speaker_detail == "A2", "B2"), (Segment.speaker_detail == "B2", "A2"))
+        turned = update(Segment).where(Segment.call_id == call_id).values(speaker=other, speaker_detail=detail)
+        session.execute(turned)
         call.speakers_swapped = not call.speakers_swapped
         call.client_ms, call.manager_ms = call.manager_ms, call.client_ms
         audit.append(session, "speakers_swapped", user_id=viewer.id, call_id=call_id)

@@ -12,7 +12,10 @@ from appliance.engines.speech import Samples
 
 @dataclass(frozen=True, slots=True)
 class SpeakerTurn:
-    """One voice speaking; `speaker` numbers the voices from 0 in order of appearance. Times in milliseconds."""
+    """One voice speaking; `speaker` numbers the voices from 0 in order of appearance. Times in milliseconds.
+
+    A third voice, to which the call was handed over, has the number of the voice whose place it takes, plus 2.
+    """
 
     start_ms: int
     end_ms: int
@@ -34,6 +37,7 @@ class Diarizer(Protocol):
     ) -> list[SpeakerTurn]:
         """Turns in order of time, without overlap, of at most `speakers` voices; empty where nobody speaks.
 
+        Of two voices one may be followed by a third, which takes its place to the end: see diarization.handover.
         certain: there are so many voices, however alike they are. on_progress: told the share that is done, 0-1; what
         it raises ends the work. Raises EngineError.
         """

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.engines.diarization import CLUSTERING, SpeakerTurn
-from appliance.engines.diarization.embedding import VoiceEncoder
+from appliance.engines.diarization.embedding import VoiceEncoder, stretch
+from appliance.engines.diarization.handover import OTHER_VOICE, by_sides
 from appliance.engines.diarization.turns import in_order_of_appearance
-from appliance.engines.speech import SAMPLE_RATE, Samples
+from appliance.engines.speech import Samples
 from appliance.engines.voice_activity import Region, speech_regions
 
 WINDOW_MS = 1200
@@ -83,10 +84,13 @@ class ClusteringDiarizer:
         if not windows:
             return []
         vectors = self._encoder.embed(_stretches(samples, windows, on_progress))
+        third = with_third(vectors) if speakers == 2 else None
+        if third is not None and (three := by_sides(_told(regions, windows, vectors @ third.T))):
+            return three
         centroids = voices(windows, vectors, speakers, certain=certain)
         if len(centroids) < 2:
             return [SpeakerTurn(region.start_ms, region.end_ms, 0) for region in regions]
-        return in_order_of_appearance(turns_of(regions, windows, vectors @ centroids.T))
+        return _told(regions, windows, vectors @ centroids.T)
 
     def close(self) -> None:
         """See Diarizer."""
@@ -102,21 +106,15 @@ def windows_of(regions: Sequence[Region]) -> list[Region]:
     return windows
 
 
+def _told(regions: Sequence[Region], windows: Sequence[Region], similarity: NDArray[np.float32]) -> list[SpeakerTurn]:
+    return in_order_of_appearance(turns_of(regions, windows, similarity))
+
+
 def _stretches(samples: Samples, windows: Sequence[Region], on_progress: Callable[[float], None]) -> Iterator[Samples]:
     for number, window in enumerate(windows):
         if number % TOLD_EVERY == 0:
             on_progress(number / len(windows))
-        yield _stretch(samples, window)
-
-
-def _stretch(samples: Samples, window: Region) -> Samples:
-    """The samples of a window; a short one is repeated until it is as long as the others."""
-    per_ms = SAMPLE_RATE // 1000
-    wanted = WINDOW_MS * per_ms
-    part = samples[window.start_ms * per_ms : window.end_ms * per_ms]
-    if len(part) == 0:
-        return np.zeros(wanted, np.float32)
-    return np.tile(part, -(-wanted // len(part)))[:wanted]
+        yield stretch(samples, window, WINDOW_MS)
 
 
 def voices(
@@ -138,6 +136,18 @@ def voices(
     if not certain and evidence_of_two(tree, calm, float(two[0] @ two[1])) < TWO_VOICES_EVIDENCE:
         return whole
     return two if speakers == 2 else refined(vectors, centroids_of(sample, fcluster(tree, speakers, "maxclust")))
+
+
+def with_third(vectors: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """The centroids of three voices, where every two of them are as far apart as two people are."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    sample = vectors[:: -(-len(vectors) // MOST_WINDOWS)]
+    if len(sample) < FEWEST_WINDOWS:
+        return None
+    three = refined(vectors, centroids_of(sample, fcluster(linkage(sample, "ward"), 3, "maxclust")))
+    alike = (three @ three.T)[np.triu_indices(len(three), 1)]
+    return three if len(three) == 3 and alike.max() < OTHER_VOICE else None
 
 
 def evidence_of_two(tree: NDArray[np.float64], calm: NDArray[np.float64], similarity: float) -> float:

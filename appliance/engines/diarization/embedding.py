@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.engines.speech import SAMPLE_RATE, Samples
+from appliance.engines.voice_activity import Region
 from appliance.errors import EngineError
 
 MELS, FFT, HOP = 40, 400, 160
@@ -37,6 +38,16 @@ def mel_spectrogram(samples: Samples) -> NDArray[np.float32]:
     frames = np.lib.stride_tricks.sliding_window_view(padded, FFT)[::HOP]
     power = np.abs(np.fft.rfft(frames * window, axis=1)) ** 2
     return (power.astype(np.float32) @ _filters().T).astype(np.float32)
+
+
+def stretch(samples: Samples, region: Region, length_ms: int) -> Samples:
+    """The samples of a region, brought to a length: a short one is repeated, a long one cut off."""
+    per_ms = SAMPLE_RATE // 1000
+    wanted = length_ms * per_ms
+    part = samples[region.start_ms * per_ms : region.end_ms * per_ms]
+    if len(part) == 0:
+        return np.zeros(wanted, np.float32)
+    return np.tile(part, -(-wanted // len(part)))[:wanted]
 
 
 class VoiceEncoder:

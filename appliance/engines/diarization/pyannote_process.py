@@ -20,6 +20,7 @@ from typing import IO, Any
 import numpy as np
 
 from appliance.engines.diarization import SpeakerTurn, name_of
+from appliance.engines.diarization.handover import by_sides
 from appliance.engines.diarization.turns import in_order_of_appearance
 from appliance.engines.speech import SAMPLE_RATE, Samples
 from appliance.errors import EngineError
@@ -34,6 +35,9 @@ LEAST_S, PER_SECOND_OF_SOUND = 120.0, 3.0
 
 SHORTEST = SAMPLE_RATE // 10
 """Nothing is said in a tenth of a second, and the networks' kernels are wider than some shorter inputs."""
+
+WITH_HANDOVER = 3
+"""Voices that are listened for; unless one of them takes over from another it is asked for two."""
 
 BLOCK = 2**20
 """Samples that are converted and written at a time."""
@@ -81,11 +85,10 @@ class PyannoteDiarizer:
             if not self._child.lives:
                 self._child.end()
                 self._child = _Child(self._command)
-            turns = self._child.diarize(samples, speakers, on_progress)
-        # The last window is filled up with silence, into which a turn may reach.
-        end_ms = 1000 * len(samples) // SAMPLE_RATE
-        within = [SpeakerTurn(start, min(end, end_ms), voice) for start, end, voice in sorted(turns) if start < end_ms]
-        return in_order_of_appearance(within)
+            found = self._child.diarize(samples, (speakers, max(speakers, WITH_HANDOVER)), on_progress)
+            if len({turn.speaker for turn in found}) <= speakers:
+                return found
+            return by_sides(found) or self._child.diarize(samples, (speakers, speakers), lambda _: on_progress(0.95))
 
     @contextmanager
     def _my_turn(self, on_progress: Callable[[float], None]) -> Iterator[None]:
@@ -126,9 +129,11 @@ class _Child:
     def lives(self) -> bool:
         return self.process.poll() is None
 
-    def diarize(self, samples: Samples, speakers: int, on_progress: Callable[[float], None]) -> Any:
-        """Turns as the child tells them. Raises EngineError."""
-        request = {"samples": len(samples), "voices": [speakers, speakers]}
+    def diarize(
+        self, samples: Samples, voices: tuple[int, int], on_progress: Callable[[float], None]
+    ) -> list[SpeakerTurn]:
+        """Turns of so many voices, the fewest and the most. Raises EngineError."""
+        request = {"samples": len(samples), "voices": voices}
 
         def send() -> None:
             to = _pipe(self.process.stdin)
@@ -138,7 +143,11 @@ class _Child:
                 _write(to, block.astype("<i2").tobytes())
 
         limit_s = LEAST_S + PER_SECOND_OF_SOUND * len(samples) / SAMPLE_RATE
-        return self._exchange("turns", limit_s, send, on_progress)
+        turns = self._exchange("turns", limit_s, send, on_progress)
+        # The last window is filled up with silence, into which a turn may reach.
+        end_ms = 1000 * len(samples) // SAMPLE_RATE
+        within = [SpeakerTurn(start, min(end, end_ms), voice) for start, end, voice in sorted(turns) if start < end_ms]
+        return in_order_of_appearance(within)
 
     def _exchange(
         self, wanted: str, limit_s: float, send: Callable[[], None], on_progress: Callable[[float], None]
