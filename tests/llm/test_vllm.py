@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +162,8 @@ def test_an_unknown_model(vllm: Vllm) -> None:
 
 def test_too_long_for_the_server(vllm: Vllm) -> None:
     """The profile promises more than the server has: its refusal makes the parts smaller."""
-    utterances = tuple(u for conversation in ENGLISH for u in conversation.utterances)
+    said = [u for conversation in ENGLISH for u in conversation.utterances] * 4
+    utterances = tuple(replace(u, id=str(n)) for n, u in enumerate(said))
     assert analyse(vllm, Conversation(utterances, "en", "incoming"), context_tokens=64_000).requests > 1
 
 
