@@ -21,6 +21,7 @@ from appliance.pipeline.providers import Chosen, Providers
 from appliance.store import db, vocabulary
 
 if TYPE_CHECKING:
+    from appliance.engines.diarization.embedding import VoiceEncoder
     from appliance.engines.diarization.handover import HandoverFinder
 
 DEMO_WEIGHTS = Path(__file__).parent.parent.parent / "weights" / "demo"
@@ -41,7 +42,7 @@ class Equipment:
         self.settings = settings
         self.stored = stored
         self.providers = Providers(settings, stored=stored)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # some of it is made with another
         self._opened: dict[str, object] = {}
 
     def _open_once(self, name: str, opened: Callable[[], T]) -> T:
@@ -96,7 +97,17 @@ class Equipment:
             python = Path(chosen.pyannote_python) if chosen.pyannote_python else PYANNOTE_PYTHON
             weights, memory_mb = Path(chosen.pyannote_weights), chosen.pyannote_memory_mb
             return PyannoteDiarizer(weights, python, memory_mb=memory_mb, device=chosen.speech_device)
-        return ClusteringDiarizer(SPEAKER_WEIGHTS)
+        return ClusteringDiarizer(self.voice_encoder)
+
+    @property
+    def voice_encoder(self) -> VoiceEncoder:
+        """What tells how a voice sounds, for whoever compares voices. Raises EngineError."""
+        return self._open_once("voice encoder", self._voice_encoder)
+
+    def _voice_encoder(self) -> VoiceEncoder:
+        from appliance.engines.diarization.embedding import VoiceEncoder
+
+        return VoiceEncoder(SPEAKER_WEIGHTS)
 
     @property
     def handovers(self) -> HandoverFinder:
@@ -106,7 +117,7 @@ class Equipment:
     def _handovers(self) -> HandoverFinder:
         from appliance.engines.diarization.handover import HandoverFinder
 
-        return HandoverFinder(SPEAKER_WEIGHTS)
+        return HandoverFinder(self.voice_encoder)
 
     def analyst(
         self,

@@ -12,6 +12,7 @@ from appliance.engines import audio
 from appliance.engines.diarization import SpeakerTurn
 from appliance.engines.diarization.attribution import attribute, merge_channels
 from appliance.engines.diarization.clustering import ClusteringDiarizer
+from appliance.engines.diarization.embedding import VoiceEncoder
 from appliance.engines.speech import SAMPLE_RATE, Samples, SpokenSegment, Word
 from appliance.engines.voice_activity import speech_regions
 from appliance.errors import EngineError
@@ -23,7 +24,7 @@ from tests.conftest import SAMPLES
 
 @pytest.fixture(scope="module")
 def diarizer() -> ClusteringDiarizer:
-    return ClusteringDiarizer(SPEAKER_WEIGHTS)
+    return ClusteringDiarizer(VoiceEncoder(SPEAKER_WEIGHTS))
 
 
 def samples_of(file: Path, scratch: Path) -> Samples:
@@ -101,7 +102,7 @@ def test_nobody_speaks(diarizer: ClusteringDiarizer) -> None:
 def test_weights_that_cannot_be_loaded_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(b"nothing")
     with pytest.raises(EngineError, match="cannot be loaded"):
-        ClusteringDiarizer(tmp_path / "x.onnx")
+        VoiceEncoder(tmp_path / "x.onnx")
 
 
 def test_voice_activity_finds_speech_and_nothing_else(recordings: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from appliance.engines import audio
 from appliance.engines.diarization import SpeakerTurn
 from appliance.engines.diarization.attribution import SpeakerSegment
 from appliance.engines.diarization.clustering import ClusteringDiarizer
+from appliance.engines.diarization.embedding import VoiceEncoder
 from appliance.engines.diarization.handover import HandoverFinder, by_sides, detail_of, side_of, taken_over
 from appliance.engines.speech import Samples
 from appliance.engines.voice_activity import speech_regions
@@ -31,12 +32,12 @@ CALLS: list[tuple[str, Voices]] = [
 
 @pytest.fixture(scope="module")
 def finder() -> HandoverFinder:
-    return HandoverFinder(SPEAKER_WEIGHTS)
+    return HandoverFinder(VoiceEncoder(SPEAKER_WEIGHTS))
 
 
 @pytest.fixture(scope="module")
 def diarizer() -> ClusteringDiarizer:
-    return ClusteringDiarizer(SPEAKER_WEIGHTS)
+    return ClusteringDiarizer(VoiceEncoder(SPEAKER_WEIGHTS))
 
 
 def channels_of(file: Path, scratch: Path) -> list[Samples]:

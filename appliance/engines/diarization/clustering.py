@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance.engines.diarization import CLUSTERING, SpeakerTurn
-from appliance.engines.diarization.embedding import VoiceEncoder, stretch
+from appliance.engines.diarization.embedding import WINDOW_MS, VoiceEncoder, stretch
 from appliance.engines.diarization.handover import OTHER_VOICE, by_sides
 from appliance.engines.diarization.turns import in_order_of_appearance
 from appliance.engines.speech import Samples
 from appliance.engines.voice_activity import Region, speech_regions
-
-WINDOW_MS = 1200
-"""Long enough for a voice, short enough for a reply: the encoder was trained on 1.6 s, turns are often shorter."""
 
 STEP_MS = 300
 SHORTEST_MS = 120
@@ -66,9 +62,8 @@ class ClusteringDiarizer:
 
     name = CLUSTERING
 
-    def __init__(self, weights: Path) -> None:
-        """Load the voice encoder. Raises EngineError."""
-        self._encoder = VoiceEncoder(weights)
+    def __init__(self, encoder: VoiceEncoder) -> None:
+        self._encoder = encoder
 
     def diarize(
         self,
@@ -114,7 +109,7 @@ def _stretches(samples: Samples, windows: Sequence[Region], on_progress: Callabl
     for number, window in enumerate(windows):
         if number % TOLD_EVERY == 0:
             on_progress(number / len(windows))
-        yield stretch(samples, window, WINDOW_MS)
+        yield stretch(samples, window)
 
 
 def voices(

@@ -40,10 +40,14 @@ def mel_spectrogram(samples: Samples) -> NDArray[np.float32]:
     return (power.astype(np.float32) @ _filters().T).astype(np.float32)
 
 
-def stretch(samples: Samples, region: Region, length_ms: int) -> Samples:
-    """The samples of a region, brought to a length: a short one is repeated, a long one cut off."""
+WINDOW_MS = 1200
+"""Long enough for a voice, short enough for a reply: the encoder was trained on 1.6 s, turns are often shorter."""
+
+
+def stretch(samples: Samples, region: Region) -> Samples:
+    """The samples of a region, brought to WINDOW_MS: a short one is repeated, a long one cut off."""
     per_ms = SAMPLE_RATE // 1000
-    wanted = length_ms * per_ms
+    wanted = WINDOW_MS * per_ms
     part = samples[region.start_ms * per_ms : region.end_ms * per_ms]
     if len(part) == 0:
         return np.zeros(wanted, np.float32)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from appliance.engines.diarization import SpeakerTurn
 from appliance.engines.diarization.attribution import SpeakerSegment
-from appliance.engines.diarization.embedding import VoiceEncoder, stretch
+from appliance.engines.diarization.embedding import WINDOW_MS, VoiceEncoder, stretch
 from appliance.engines.speech import SAMPLE_RATE, Samples
 from appliance.engines.voice_activity import Region
 
@@ -53,9 +52,6 @@ def detail_of(speaker: int, manager: int) -> Literal["B2"] | None:
     return "B2" if speaker == manager + 2 else None
 
 
-WINDOW_MS = 1200
-"""What one vector is made of; see clustering.WINDOW_MS."""
-
 MOST_WINDOWS = 600
 """Of longer channels a regular sample is listened to: twelve minutes of speech tell two voices apart."""
 
@@ -63,9 +59,8 @@ MOST_WINDOWS = 600
 class HandoverFinder:
     """Listens whether somebody else takes over in one channel of a stereo call."""
 
-    def __init__(self, weights: Path) -> None:
-        """Load the voice encoder. Raises EngineError."""
-        self._encoder = VoiceEncoder(weights)
+    def __init__(self, encoder: VoiceEncoder) -> None:
+        self._encoder = encoder
 
     def moment_ms(self, samples: Samples, said: Sequence[Region]) -> int | None:
         """When another voice takes over among what is said in a channel, to the end; None where one person speaks."""
@@ -75,7 +70,7 @@ class HandoverFinder:
         # A sample of the windows stands for all of them, so each counts for as long as those left out with it.
         every = -(-len(windows) // MOST_WINDOWS)
         windows = windows[::every]
-        vectors = self._encoder.embed(stretch(samples, window, WINDOW_MS) for window in windows)
+        vectors = self._encoder.embed(stretch(samples, window) for window in windows)
         return handed_over_ms(samples, windows, vectors, LEAST_MS / every)
 
 
