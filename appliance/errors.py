@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 
@@ -47,3 +48,8 @@ class EngineError(Exception):
         self.code = code
         self.retryable = retryable
         self.wait_s = wait_s
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether the disk, or this process's share of it, holds no more."""
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}

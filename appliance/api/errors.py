@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from appliance import logs
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, is_disk_full
 from appliance.services.failures import DiskFull
 
 log = logs.get(__name__)
@@ -124,7 +123,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> JSONResponse:
-        if _is_full(error.__cause__):  # met while a body was written down
+        if is_disk_full(error.__cause__):  # met while a body was written down
             return problem(request, DiskFull(headers={"Connection": "close"}))
         known = {404: RouteNotFound, 405: MethodNotAllowed}.get(error.status_code, RequestMalformed)
         return problem(request, known(headers=dict(error.headers or {})))
@@ -143,17 +142,13 @@ def known_of(error: Exception) -> ApplianceError:
     if isinstance(error, PoolTimeout) or getattr(error, "connection_invalidated", False) or _is_outage(error):
         log.warning("database_unavailable")
         return DatabaseUnavailable()
-    if _is_full(error):
+    if is_disk_full(error):
         log.warning("disk_full")
         return DiskFull()
     if isinstance(error, DataError):  # a NUL in a text, a number beyond bounds
         return ValidationFailed()
     log.error("request_crashed", error=type(error).__name__)
     return ApplianceError()
-
-
-def _is_full(error: BaseException | None) -> bool:
-    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def _is_outage(error: Exception) -> bool:

@@ -8,7 +8,6 @@ it not load the whole program into every child. The children know no settings an
 from __future__ import annotations
 
 import ctypes
-import errno
 import json
 import os
 import resource
@@ -24,6 +23,7 @@ from typing import Any
 
 from appliance.engines import audio
 from appliance.engines.audio import AudioFacts, UnreadableAudio
+from appliance.errors import is_disk_full
 
 MEMORY_BYTES = 768 * 2**20
 """What a child may take beside the libraries: fifty times what an hour of stereo needs."""
@@ -175,7 +175,7 @@ def _work(answers: socket.socket, recording: int, job: Job) -> None:
     except MemoryError:
         tell(refused=["audio_excessive", "reading it takes more memory than a recording may"])
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if is_disk_full(error):
             tell(errno=error.errno)
         else:
             tell(refused=["not_audio", type(error).__name__])

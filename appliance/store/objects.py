@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +15,7 @@ from minio import Minio
 from minio.error import MinioException, S3Error
 
 from appliance.config import settings
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, is_disk_full
 from appliance.store.watch import Watch
 
 PART_BYTES = 128 * 1024 * 1024
@@ -134,7 +133,7 @@ def _reported() -> Iterator[None]:
             raise ObjectMissing from None
         raise ObjectStoreUnavailable from error
     except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
-        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if is_disk_full(error):
             raise  # ours, not the store's
         _watch.note(answers=False)
         raise ObjectStoreUnavailable from error
