@@ -150,6 +150,19 @@ def run(step: str, command: list[str], address: str) -> None:
         raise StepFailed(step=step, reason=done.stderr.strip()[-600:])
 
 
+def load(dump: Path, address: str, *options: str) -> None:
+    """Fill a database from a dump, whole or not at all. Raises StepFailed."""
+    tool = str(postgres.bin_dir() / "pg_restore")
+    listing = subprocess.run([tool, "--list", str(dump)], capture_output=True, text=True, check=True).stdout
+    # The schema and the extension are the superuser's, and there already.
+    wanted = [line for line in listing.splitlines() if " EXTENSION " not in line and " SCHEMA - public" not in line]
+    with tempfile.NamedTemporaryFile("w", suffix=".list", dir=dump.parent, encoding="utf-8") as contents:
+        contents.write("\n".join(wanted))
+        contents.flush()
+        command = [tool, "--exit-on-error", "--single-transaction", *options, f"--use-list={contents.name}"]
+        run("pg_restore", [*command, f"--dbname={urlsplit(address).path.lstrip('/')}", str(dump)], address)
+
+
 def _copy_objects(
     site: Site, keys: list[str], vault: Vault, before: dict[str, str], scratch: Path
 ) -> tuple[dict[str, str], list[str]]:

@@ -6,12 +6,10 @@ Whatever fails, what was there before is there again.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psycopg
 from minio import Minio
@@ -71,13 +69,21 @@ def replace(vault: Vault, name: str, data_dir: Path, report: Report) -> Manifest
     with tempfile.TemporaryDirectory(prefix="restore-", dir=site.data_dir) as scratch:
         report("checking every file of the backup")
         manifest = backup.check(vault, name, Path(scratch))
-        port = int(site.facts().get("PORT", "8000"))
+        port = _port(site)
         with _aside(site, report):
             _fill(vault, name, site, manifest, report, Path(scratch))
             report("starting it, to see that it answers")
-            stack.up(site.data_dir, port, report, demo=site.facts().get("DEMO") == "true")
+            stack.up(site.data_dir, port, report, demo=_is_demo(site))
     stack.down(site.data_dir)
     return manifest
+
+
+def _port(site: Site) -> int:
+    return int(site.facts().get("PORT", "8000"))
+
+
+def _is_demo(site: Site) -> bool:
+    return site.facts().get("DEMO") == "true"
 
 
 @contextmanager
@@ -119,17 +125,13 @@ def _fill(
         lines = copy.read_text(encoding="utf-8").splitlines(keepends=True)
         place.write_text("".join(x for x in lines if not (bundled and x.split("=")[0] in ELSEWHERE)), encoding="utf-8")
         copy.unlink()
-    facts = site.facts()
-    stack.up(
-        site.data_dir,
-        int(facts.get("PORT", "8000")),
-        report,
-        demo=facts.get("DEMO") == "true",
-        infrastructure_only=True,
-    )
+    stack.up(site.data_dir, _port(site), report, demo=_is_demo(site), infrastructure_only=True)
     report("the database")
     address = postgres.owner_address(site)
-    _load(vault, name, address, scratch)
+    dump = scratch / "database.dump"
+    vault.fetch(f"{name}/{dump.name}", dump)
+    backup.load(dump, address)
+    dump.unlink()
     report(f"{len(manifest.objects)} recordings")
     client, bucket = stack.store_of(site)
     copy = scratch / "object"
@@ -139,19 +141,6 @@ def _fill(
     report("comparing what is there with what was backed up")
     _compare(address, manifest, client, bucket, copy)
     stack.migrate(site)
-
-
-def _load(vault: Vault, name: str, address: str, scratch: Path) -> None:
-    dump, contents = scratch / "database.dump", scratch / "restore.list"
-    vault.fetch(f"{name}/{dump.name}", dump)
-    tool = str(postgres.bin_dir() / "pg_restore")
-    listing = subprocess.run([tool, "--list", str(dump)], capture_output=True, text=True, check=True).stdout
-    # The extension is the superuser's, and there already.
-    wanted = [line for line in listing.splitlines() if " EXTENSION " not in line and " SCHEMA - public" not in line]
-    contents.write_text("\n".join(wanted), encoding="utf-8")
-    command = [tool, "--exit-on-error", "--single-transaction", f"--use-list={contents}"]
-    backup.run("pg_restore", [*command, f"--dbname={urlsplit(address).path.lstrip('/')}", str(dump)], address)
-    dump.unlink()
 
 
 def _compare(address: str, manifest: Manifest, client: Minio, bucket: str, copy: Path) -> None:

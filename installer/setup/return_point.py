@@ -7,10 +7,8 @@ second one, is dumped into a file.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
@@ -95,15 +93,7 @@ def _fill_again(site: Site) -> None:
         made = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tableowner = current_user"
         for (name,) in connection.execute(made).fetchall():
             connection.execute(sql.SQL("DROP TABLE public.{} CASCADE").format(sql.Identifier(name)))
-    program, dump = str(postgres.bin_dir() / "pg_restore"), str(_dump(site))
-    listed = subprocess.run([program, "--list", dump], capture_output=True, text=True, check=True).stdout.splitlines()
-    # The schema and the extension are the superuser's, and there already.
-    wanted = [line for line in listed if " EXTENSION " not in line and " SCHEMA - public" not in line]
-    contents = site.data_dir / "before-upgrade.list"
-    contents.write_text("\n".join(wanted), encoding="utf-8")
-    command = [program, "--exit-on-error", "--single-transaction", "--clean", "--if-exists", f"--use-list={contents}"]
-    backup.run("pg_restore", [*command, f"--dbname={urlsplit(url).path.lstrip('/')}", dump], url)
-    contents.unlink()
+    backup.load(_dump(site), url, "--clean", "--if-exists")
     forget(site)
 
 
