@@ -95,17 +95,19 @@ def run_next(queue: Queue, equipment: Equipment) -> Ran | None:
             return None
         call_id, name = claimed
         facts = session.execute(
-            select(Call.type, Call.audio_key, Call.manager_channel, User.name)
+            select(Call.type, Call.audio_key, Call.manager_channel, User.name, Pipeline.spent_ms)
             .join(User, Call.manager_id == User.id)
+            .join(Pipeline, Pipeline.call_id == Call.id)
             .where(Call.id == call_id)
         ).one()
         outputs = pipelines.outputs(session, call_id)
-        spent_ms = session.scalars(select(Pipeline.spent_ms).where(Pipeline.call_id == call_id)).one()
     stage = plan.stage_named(name)
     with logs.bind(call_id=str(call_id), stage=stage.name):
         try:
             with heartbeat(lambda session: pipelines.renew(session, call_id, owner, lease_s), lease_s) as check:
-                steps = Steps(call_id, owner, spent_ms, _slice(call_id, mine, equipment.settings.speech_slice_s, check))
+                steps = Steps(
+                    call_id, owner, facts.spent_ms, _slice(call_id, mine, equipment.settings.speech_slice_s, check)
+                )
                 context = StageContext(
                     call_id,
                     facts.type,
@@ -113,7 +115,7 @@ def run_next(queue: Queue, equipment: Equipment) -> Ran | None:
                     facts.name,
                     outputs,
                     equipment,
-                    _progress(call_id, stage, check, resumed=spent_ms > 0),
+                    _progress(call_id, stage, check, resumed=facts.spent_ms > 0),
                     check,
                     facts.manager_channel,
                     steps.of,

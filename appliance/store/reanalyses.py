@@ -18,6 +18,12 @@ from appliance.store.pipelines import seconds
 from appliance.store.visibility import Viewer
 
 OPEN_TASKS = ReanalysisTask.state.in_(("waiting", "running"))
+DUE = and_(
+    *(Reanalysis.state.in_(OPEN_STATES), Reanalysis.not_before <= func.now()),
+    *(ReanalysisTask.state == "waiting", ReanalysisTask.not_before <= func.now()),
+    or_(Reanalysis.state == "running", ReanalysisTask.sampled),
+)
+"""A call that a worker may begin now: of the sample alone, as long as that is a preview."""
 
 
 def now() -> Any:
@@ -138,11 +144,7 @@ def claim(session: Session, owner: str, lease_s: float) -> Task | None:
             *(Reanalysis.profile, Reanalysis.started_by_id, Reanalysis.state),
         )
         .join(Reanalysis, Reanalysis.id == ReanalysisTask.reanalysis_id)
-        .where(
-            *(Reanalysis.state.in_(OPEN_STATES), Reanalysis.not_before <= func.now()),
-            *(ReanalysisTask.state == "waiting", ReanalysisTask.not_before <= func.now()),
-            or_(Reanalysis.state == "running", ReanalysisTask.sampled),
-        )
+        .where(DUE)
         .order_by(ReanalysisTask.position)
         .limit(1)
         .with_for_update(skip_locked=True, of=ReanalysisTask)
@@ -220,11 +222,7 @@ def due(session: Session, limit: int) -> int:
     query = (
         select(ReanalysisTask.call_id)
         .join(Reanalysis, Reanalysis.id == ReanalysisTask.reanalysis_id)
-        .where(
-            *(Reanalysis.state.in_(OPEN_STATES), Reanalysis.not_before <= func.now()),
-            *(ReanalysisTask.state == "waiting", ReanalysisTask.not_before <= func.now()),
-            or_(Reanalysis.state == "running", ReanalysisTask.sampled),
-        )
+        .where(DUE)
         .limit(limit)
     )
     return len(session.execute(query).all())
