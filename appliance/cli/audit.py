@@ -9,6 +9,8 @@ from uuid import UUID
 
 import typer
 
+from appliance.cli.show import wide
+
 app = typer.Typer(no_args_is_help=True, help="The audit trail.")
 
 
@@ -76,7 +78,6 @@ def egress(
     """Show every request that left this machine; each was written down before it was sent."""
     from zoneinfo import ZoneInfo
 
-    from rich.console import Console
     from rich.table import Table
 
     from appliance.config import settings
@@ -101,5 +102,5 @@ def egress(
             ", ".join(f"{kind} {count}" for kind, count in sorted(request.masked.items())) or "nothing",
             request.outcome,
         )
-    Console(width=None if Console().is_terminal else 220).print(table)
+    wide(220).print(table)
     typer.echo(f"{sent} bytes left this machine in {len(requests)} requests")

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from appliance.cli import operate
+from appliance.cli.show import wide
 from appliance.cli.stack import DataDir
 
 if TYPE_CHECKING:
@@ -104,12 +105,10 @@ def speech(
 
 
 def _print(grid: Grid) -> None:
-    """Not squeezed where nobody looks: in a pipe a terminal's 80 columns would cut every figure."""
     table = Table(*grid.headings, title=grid.title, title_justify="left")
     for row in grid.rows:
         table.add_row(*row)
-    console = Console()
-    Console(width=None if console.is_terminal else WIDE).print(table)
+    wide(WIDE).print(table)
 
 
 @app.command()

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from appliance.cli.operate import ours
+from appliance.cli.show import wide
 
 if TYPE_CHECKING:
     from appliance.models.analyses import Judged
@@ -39,6 +40,8 @@ FIELDS = {
     "action_items": ("задачи", "action items"),
     "summary_words": ("слов в пересказе", "words of the summary"),
 }
+
+WIDE = 160
 
 NOTHING_CHOSEN = (
     "Назовите звонки (--call), условия (--from, --manager, ...) или весь архив (--all)",
@@ -105,7 +108,7 @@ def newest() -> None:
         state = ours(STATES[found.order.state])
         counts = (done, str(found.failed), str(found.skipped), f"{found.cost:.4f}")
         table.add_row(str(found.order.id), at, found.order.profile, state, *counts)
-    Console(width=None if Console().is_terminal else 160).print(table)
+    wide(WIDE).print(table)
 
 
 @app.command()
@@ -180,7 +183,7 @@ def _compare(reanalysis_id: UUID) -> None:
         found = reanalysis.preview(None, reanalysis_id)
     except reanalysis.ReanalysisHasNoPreview:
         return
-    console = Console(width=None if Console().is_terminal else 160)
+    console = wide(WIDE)
     console.print(_side_by_side(found))
     console.print(_differences(found))
 

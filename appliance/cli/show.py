@@ -19,6 +19,12 @@ def language() -> str:
     return "ru" if (os.environ.get("APPLIANCE_LANG") or os.environ.get("LANG", "")).startswith("ru") else "en"
 
 
+def wide(columns: int) -> Console:
+    """Not squeezed where nobody looks: in a pipe a terminal's 80 columns would cut every figure."""
+    console = Console()
+    return console if console.is_terminal else Console(width=columns)
+
+
 def clock(ms: int) -> str:
     """Milliseconds as m:ss.t."""
     return f"{ms // 60_000}:{ms % 60_000 / 1000:04.1f}"
