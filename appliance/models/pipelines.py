@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, func, text
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, Text, and_, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -47,6 +47,11 @@ class Pipeline(Timestamped, Base):
     )
     error_code: Mapped[str | None]
     error: Mapped[str | None]
+
+    @classmethod
+    def held(cls, call_id: UUID, owner: str) -> ColumnElement[bool]:
+        """The call's row while this worker has the lease; whoever lost it must write nothing."""
+        return and_(cls.call_id == call_id, cls.state == "running", cls.lease_owner == owner)
 
 
 class StageOutput(Base):

@@ -72,7 +72,7 @@ def renew(session: Session, call_id: UUID, owner: str, lease_s: float) -> bool:
     """Heartbeat: keep the lease; False where it was lost."""
     renewed = session.scalar(
         update(Pipeline)
-        .where(Pipeline.call_id == call_id, Pipeline.state == "running", Pipeline.lease_owner == owner)
+        .where(Pipeline.held(call_id, owner))
         .values(lease_until=func.now() + seconds(lease_s))
         .returning(Pipeline.call_id)
     )
@@ -92,9 +92,7 @@ def finish(
     moved = session.scalar(
         update(Pipeline)
         .where(
-            Pipeline.call_id == call_id,
-            Pipeline.state == "running",
-            Pipeline.lease_owner == owner,
+            Pipeline.held(call_id, owner),
             Pipeline.stage == stage,
         )
         .values(
@@ -130,7 +128,7 @@ def postpone(
     counted = {"waits": Pipeline.waits + 1} if blameless else {"attempts": Pipeline.attempts + 1}
     moved = session.scalar(
         update(Pipeline)
-        .where(Pipeline.call_id == call_id, Pipeline.state == "running", Pipeline.lease_owner == owner)
+        .where(Pipeline.held(call_id, owner))
         .values(
             state="waiting",
             lease_owner=None,
@@ -158,7 +156,7 @@ def give_back(session: Session, call_id: UUID, owner: str) -> None:
     """The worker stops: its lease ends at once and counts as no failure."""
     session.execute(
         update(Pipeline)
-        .where(Pipeline.call_id == call_id, Pipeline.state == "running", Pipeline.lease_owner == owner)
+        .where(Pipeline.held(call_id, owner))
         .values(state="waiting", lease_owner=None, lease_until=None, rung_at=None)
     )
 
@@ -196,7 +194,7 @@ def make_way(session: Session, call_id: UUID, owner: str, turn_at: datetime) -> 
     """
     session.execute(
         update(Pipeline)
-        .where(Pipeline.call_id == call_id, Pipeline.state == "running", Pipeline.lease_owner == owner)
+        .where(Pipeline.held(call_id, owner))
         .values(
             state="waiting",
             lease_owner=None,

@@ -37,7 +37,7 @@ def keep(session: Session, call_id: UUID, owner: str, first: int, steps: Sequenc
     """
     held = session.scalar(
         update(Pipeline)
-        .where(Pipeline.call_id == call_id, Pipeline.state == "running", Pipeline.lease_owner == owner)
+        .where(Pipeline.held(call_id, owner))
         .values(spent_ms=spent_ms, deaths=0, attempts=0)
         .returning(Pipeline.call_id)
     )
@@ -53,7 +53,7 @@ def keep(session: Session, call_id: UUID, owner: str, first: int, steps: Sequenc
 
 def forget(session: Session, call_id: UUID, owner: str, first: int = 0) -> None:
     """Delete the steps from position `first` on, where the worker still holds the lease."""
-    held = exists().where(Pipeline.call_id == call_id, Pipeline.state == "running", Pipeline.lease_owner == owner)
+    held = exists().where(Pipeline.held(call_id, owner))
     session.execute(delete(StageStep).where(StageStep.call_id == call_id, StageStep.position >= first, held))
 
 
