@@ -78,6 +78,8 @@ def adopt(data_dir: Path) -> Site:
         if not site.env_file.exists():
             raise NotInstalled(folder=str(site.data_dir))
         os.environ["APPLIANCE_ENV_FILE"] = str(site.env_file)
+    # The environment beats the file of settings, and a shell's or a Makefile's DATA_DIR may mean another installation.
+    os.environ["DATA_DIR"] = str(site.data_dir)
     return site
 
 

@@ -50,6 +50,8 @@ def test_status_tells_of_the_last_backup(site: Site, tmp_path: Path) -> None:
         found = json.loads(run(site, "status", "--json").stdout)
         assert datetime.now(UTC) - datetime.fromisoformat(found["last_backup"]) < timedelta(minutes=10)
         assert "backup_old" not in found["problems"]
+        elsewhere = run(site, "status", "--json", DATA_DIR="somewhere/else")
+        assert json.loads(elsewhere.stdout)["last_backup"] == found["last_backup"]
         note.write_text("2020-01-01T00:00:00+00:00\n")
         assert "backup_old" in json.loads(run(site, "status", "--json").stdout)["problems"]
     finally:
