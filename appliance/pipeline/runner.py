@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import random
 import socket
@@ -19,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from appliance import logs, metrics
-from appliance.errors import ApplianceError, EngineError, StageError
+from appliance.errors import ApplianceError, EngineError, StageError, is_disk_full
 from appliance.models import Call, Pipeline, User
 from appliance.pipeline import plan
 from appliance.pipeline.equipment import Equipment
@@ -249,7 +248,7 @@ def failure_of(error: Exception) -> Failure:
         return Failure(error.code, str(error), error.status >= 500, 0 if error.status == 503 else None)
     if isinstance(error, DBAPIError) and (error.connection_invalidated or _is_short_of_resources(error)):
         return Failure("database_unavailable", type(error).__name__, retryable=True, wait_s=0)
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if is_disk_full(error):
         return Failure("disk_full", "the disk is full", retryable=True, wait_s=0)
     log.error("stage_crashed", exc_info=error)
     return Failure("internal_error", type(error).__name__, retryable=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import select
 import tempfile
 import time
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.pipeline.runner import failure_of
 from tests.conftest import SAMPLES, upload, wait_until
 from tests.own_stack import Own, doubled, ended, filled, orphans, own_stack, small_disk
 
@@ -89,3 +92,10 @@ def test_a_disk_that_is_full_to_the_last_byte_costs_no_call(own: Own) -> None:
     assert set(ended(own, accepted).values()) == {"completed"}
     assert doubled(own, accepted) == []
     assert orphans(own) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_takes_no_attempt_from_a_call(number: int) -> None:
+    """The same where only this user's share of the disk is used up: the call waits, however long it lasts."""
+    failure = failure_of(OSError(number, os.strerror(number)))
+    assert (failure.code, failure.retryable, failure.wait_s) == ("disk_full", True, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import shutil
 import time
@@ -15,7 +14,7 @@ import httpx
 import yaml
 
 from appliance.engines.speech.weights import inspect
-from appliance.errors import EngineError
+from appliance.errors import EngineError, is_disk_full
 
 DATA = Path(__file__).parent / "catalogue.yaml"
 DEFAULT_HUB = "https://huggingface.co"
@@ -81,7 +80,7 @@ def fetch(name: str, models_dir: Path, hub: str, report: Progress) -> Path:
             _download(url, part / file, wanted.sizes.get(file), wanted.sha256.get(file), report)
         return _install(wanted, part, models_dir)
     except OSError as error:
-        code = "disk_full" if error.errno == errno.ENOSPC else "models_dir_unusable"
+        code = "disk_full" if is_disk_full(error) else "models_dir_unusable"
         raise EngineError(code, f"{models_dir} cannot be written to: {error.strerror or error}") from None
 
 

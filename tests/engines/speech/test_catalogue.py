@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -198,6 +200,21 @@ def test_a_folder_that_cannot_be_written_to_is_said(hub: Hub, small: Entry, tmp_
     with pytest.raises(EngineError) as caught:
         catalogue.fetch("tiny", tmp_path / "file", hub.url, lambda *_: None)
     assert caught.value.code == "models_dir_unusable"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_from_a_folder_that_is_closed(
+    small: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Whether the disk is full or only the share of it that this user may take."""
+
+    def full(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(catalogue, "_download", full)
+    with pytest.raises(EngineError) as caught:
+        catalogue.fetch("tiny", tmp_path, "https://hub.example", lambda *_: None)
+    assert caught.value.code == "disk_full"
 
 
 def test_weights_placed_by_hand_are_compared_with_the_publisher(
