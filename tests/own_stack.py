@@ -176,6 +176,35 @@ def orphans(own: Own) -> list[str]:
     return sorted(keys ^ own.objects()) + [row[0] for row in rows]
 
 
+@contextmanager
+def slow_to_commit(connection: psycopg.Connection, stage: str) -> Iterator[None]:
+    """Whoever records a stage's output falls asleep over it. The connection is the database superuser's."""
+    connection.execute(
+        "CREATE OR REPLACE FUNCTION fall_asleep() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_sleep(30); RETURN NEW; END'"
+    )
+    connection.execute(
+        "CREATE TRIGGER fall_asleep BEFORE INSERT ON stage_outputs FOR EACH ROW"
+        f" WHEN (NEW.stage = '{stage}') EXECUTE FUNCTION fall_asleep()"  # type: ignore[arg-type]
+    )
+    try:
+        yield
+    finally:
+        connection.execute("DROP TRIGGER fall_asleep ON stage_outputs")
+        connection.execute("DROP FUNCTION fall_asleep")
+
+
+def fell_asleep(connection: psycopg.Connection) -> bool:
+    """Whether somebody has."""
+    asleep = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    return bool(connection.execute(asleep).fetchall())
+
+
+def end_of_sleep(connection: psycopg.Connection) -> None:
+    """What sleepers had written and not committed is gone."""
+    connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+
+
 FILLER = "filler"
 
 

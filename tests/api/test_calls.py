@@ -260,6 +260,9 @@ def test_the_same_idempotency_key_never_makes_two_calls(running: Running, people
     http = running.client(people["admin"])
     first = upload(http, SAMPLES / "ru-wrong-number.wav", idempotency_key="k-1").json()["id"]
     assert upload(http, SAMPLES / "ru-wrong-number.wav", idempotency_key="k-1").json()["id"] == first
+    # Somebody else's key leads nobody to a call.
+    other = running.client(people["boris"])
+    assert upload(other, SAMPLES / "ru-wrong-number.wav", idempotency_key="k-1").json()["id"] != first
 
 
 def test_a_call_without_a_phone_number_shows_an_empty_one(running: Running, people: dict[str, str]) -> None:

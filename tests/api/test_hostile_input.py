@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import socket
+from contextlib import suppress
 from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
@@ -143,7 +146,44 @@ def test_there_is_nothing_to_look_around_in(running: Running, path: str) -> None
 def test_no_other_page_listens(running: Running, people: dict[str, str], origin: str) -> None:
     token = running.client(people["admin"]).headers["Authorization"].removeprefix("Bearer ")
     address = f"ws://127.0.0.1:{running.port}/ws/calls?token={token}"
-    with connect(address, origin=origin) as socket, pytest.raises(ConnectionClosed) as caught:  # type: ignore[arg-type]
-        socket.recv(timeout=10)
+    with connect(address, origin=origin) as listening, pytest.raises(ConnectionClosed) as caught:  # type: ignore[arg-type]
+        listening.recv(timeout=10)
     assert caught.value.rcvd
     assert caught.value.rcvd.code == 4401
+
+
+def answers_to(port: int, head: str, body: str) -> list[str]:
+    """The status of every answer on one connection to a POST with another request behind it."""
+    request = f"POST /api/auth/refresh HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{head}\r\n\r\n{body}"
+    hidden = "GET /api/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    said = b""
+    with socket.create_connection(("127.0.0.1", port), 10) as line:
+        line.sendall((request + hidden).encode("latin-1"))
+        line.settimeout(3)
+        with suppress(TimeoutError, ConnectionResetError):
+            while part := line.recv(65_536):
+                said += part
+    return re.findall(r"HTTP/1\.1 (\d{3}) ", said.decode())
+
+
+def test_two_requests_on_one_connection_have_two_answers(running: Running) -> None:
+    assert answers_to(running.port, "Content-Length: 2", "{}") == ["401", "200"]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5",
+        "Content-Length: 5\r\nContent-Length: 6",
+        "Content-Length: 5, 6",
+        "Content-Length: +5",
+        "Content-Length: 0x5",
+        "Content-Length : 5",
+        "Transfer-Encoding: chunked, identity",
+        "Transfer-Encoding: xchunked",
+        "Transfer-Encoding : chunked",
+    ],
+)
+def test_no_request_hides_behind_one_whose_end_is_in_doubt(running: Running, head: str) -> None:
+    assert answers_to(running.port, head, "0\r\n\r\n") == ["400"]

@@ -250,3 +250,36 @@ def test_everybody_is_answered_as_is_due(
         untouched = clients["admin"].get(f"/api/calls/{given.call_id}").json()
         assert (untouched["status"], untouched["transcript"][0]["speaker"]) == ("completed", "A")
         assert "clientName" not in untouched
+
+
+DAY = {"dateFrom": "1999-12-31", "dateTo": "1999-12-31"}
+NAMED: dict[str, Callable[[httpx.Client, str], str]] = {
+    "the list": lambda http, name: http.get("/api/calls", params={"manager": name, **DAY}).text,
+    "the search": lambda http, name: http.get("/api/search", params={"q": WORD, "manager": name}).text,
+    "an export": lambda http, name: _exported(http, {"filters": {"manager": name, "transcript": WORD}}),
+}
+
+
+def _exported(http: httpx.Client, chosen: dict[str, Any]) -> str:
+    link = http.post("/api/calls/export", json={"format": "csv", **chosen}).raise_for_status().json()["download_url"]
+    return httpx.get(link).text
+
+
+@pytest.mark.parametrize("way", NAMED)
+def test_naming_somebody_elses_calls_shows_none(clients: dict[str, httpx.Client], given: Given, way: str) -> None:
+    """A filter by the owner's name chooses among what is visible; it makes nothing visible."""
+    shown = {role: given.call_id in NAMED[way](clients[role], "Анна Смирнова") for role in PEOPLE}
+    assert shown == {"admin": True, "owner": True, "other": False, "analyst": True}
+
+
+@pytest.mark.parametrize("figures", ["stats", "trends", "managers"])
+def test_naming_somebody_else_counts_none_of_their_calls(
+    clients: dict[str, httpx.Client], given: Given, figures: str
+) -> None:
+    def counted(role: str) -> bool:
+        answer = clients[role].get(f"/api/dashboard/{figures}", params={"manager": "Анна Смирнова", **DAY}).json()
+        return bool(
+            answer.get("total_calls") or answer.get("topics") or any(one["calls"] for one in answer.get("managers", []))
+        )
+
+    assert {role: counted(role) for role in PEOPLE} == {"admin": True, "owner": True, "other": False, "analyst": True}

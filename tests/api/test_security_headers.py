@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from starlette.testclient import TestClient
 
-from appliance.app import security_headers
+from appliance.app import build, security_headers
+from appliance.config import settings
 from tests.conftest import PASSWORD, SAMPLES, Running, upload
 
 
@@ -52,3 +54,29 @@ def test_a_foreign_page_cannot_use_the_refresh_cookie(
         browser.post("/api/auth/login", json={"email": people["boris"], "password": PASSWORD}).raise_for_status()
         headers = {} if origin is None else {"Origin": running.url if origin == "own" else origin}
         assert browser.post("/api/auth/refresh", json={}, headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("origin", "told"),
+    [
+        ("https://frontend.example", "https://frontend.example"),
+        ("https://frontend.example.evil.example", None),
+        ("http://frontend.example", None),
+        ("null", None),
+    ],
+)
+def test_pages_are_let_in_by_name(
+    running: Running, monkeypatch: pytest.MonkeyPatch, origin: str, told: str | None
+) -> None:
+    """Where none is named, none is: no origin is given back because it asked."""
+    wanted = {"Origin": origin, "Access-Control-Request-Method": "PATCH"}
+    for closed in (httpx.options(running.url + "/api/calls", headers=wanted), httpx.get(running.url + "/api/health")):
+        assert "access-control-allow-origin" not in closed.headers
+    with monkeypatch.context() as patch:
+        patch.setenv("CORS_ORIGINS", "https://frontend.example")
+        settings.cache_clear()
+        browser = TestClient(build())
+    settings.cache_clear()
+    answer = browser.options("/api/calls", headers=wanted)
+    assert answer.headers.get("access-control-allow-origin") == told
+    assert (answer.status_code == 200) == (told is not None)

@@ -85,6 +85,35 @@ def test_what_was_missed_is_replayed(running: Running, people: dict[str, str]) -
     assert [event["type"] for event in found if "id" in event] == ["call_created", "call_processed"]
 
 
+def test_what_others_missed_is_replayed_to_them_alone(running: Running, people: dict[str, str]) -> None:
+    admin, boris = running.client(people["admin"]), running.client(people["boris"])
+    with listening(running, token_of(admin), "?last_event_id=0") as socket:
+        upload(admin, SAMPLES / "ru-wrong-number.wav")
+        last = next(event["id"] for _ in range(10_000) if "id" in (event := json.loads(socket.recv(timeout=60))))
+    calls = {
+        name: upload(admin, SAMPLES / "ru-wrong-number.wav", managerName=name).json()["id"]
+        for name in ("Анна Смирнова", "Борис Иванов")
+    }
+    for call_id in calls.values():
+        processed(admin, call_id)
+    hers, his = calls.values()
+    for http, sees in ((admin, True), (boris, False)):
+        with listening(running, token_of(http), f"?last_event_id={last}") as socket:
+            told = everything_until(socket, his, "call_processed")
+        assert (hers in told) is sees
+
+
+def everything_until(socket: ClientConnection, call_id: str, last: str) -> str:
+    """All that is told, of whatever call, until this call's event of type `last`."""
+    told = ""
+    for _ in range(10_000):
+        said = str(socket.recv(timeout=60))
+        told += said
+        if call_id in said and json.loads(said)["type"] == last:
+            return told
+    raise AssertionError(f"no {last}")
+
+
 def test_the_token_may_come_in_the_address(running: Running, people: dict[str, str]) -> None:
     token = token_of(running.client(people["admin"]))
     with connect(f"ws://127.0.0.1:{running.port}/ws/calls?token={token}") as socket:

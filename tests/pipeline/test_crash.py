@@ -10,15 +10,20 @@ from pathlib import Path
 from uuid import uuid4
 
 import httpx
+import psycopg
 import pytest
 from sqlalchemy import delete, func, select, update
 
 from appliance.models import AiAnalysis, Call, Event, LlmChoice, ObjectDeletion, Pipeline, StageOutput
+from appliance.pipeline import plan
+from appliance.pipeline.stage import Stage
 from appliance.store import db, objects
+from installer import postgres
 from installer.site import Site
 from tests.api.test_calls import wav
 from tests.conftest import SAMPLES, Running, _free_port, processed, upload, wait_until
 from tests.llm.scripted import serving
+from tests.own_stack import end_of_sleep, fell_asleep, slow_to_commit
 
 
 @pytest.fixture
@@ -95,11 +100,8 @@ def passed(call_id: str, stage: str) -> bool:
     return count(StageOutput, call_id, stage=stage) > 0
 
 
-HOLDS = {
-    "analyse": "LOCK TABLE ai_analyses IN SHARE MODE",
-    "publish": "SELECT pg_advisory_xact_lock(hashtext('call-analytics events'))",
-}
-"""What keeps a quick stage from committing until it is killed in the middle of its transaction."""
+EVENTS = "SELECT pg_advisory_xact_lock(hashtext('call-analytics events'))"
+"""The lock that every event is written under: nothing that tells of one commits while somebody else has it."""
 
 
 def someone_waits_for_a_lock() -> bool:
@@ -108,19 +110,21 @@ def someone_waits_for_a_lock() -> bool:
     return bool(waiting and waiting[0])
 
 
-@pytest.mark.parametrize("stage", ["analyse", "publish"])
-def test_an_analysis_worker_killed_before_its_commit(apart: Running, people: dict[str, str], stage: str) -> None:
-    """kill -9 with everything written and nothing committed: nothing of it stays, and the call is finished once."""
+@pytest.mark.parametrize("stage", plan.STAGES, ids=lambda stage: stage.name)
+def test_a_worker_killed_before_its_commit(site: Site, apart: Running, people: dict[str, str], stage: Stage) -> None:
+    """kill -9 in each stage, with everything written and nothing committed: nothing stays of it, the call ends once."""
     http = apart.client(people["admin"])
     call_id = upload(http, SAMPLES / "ru-wrong-number.wav").json()["id"]
-    apart.start("housekeeping", "speech")
-    wait_until(lambda: state_of(call_id) == ("waiting", "analyse"), 180, "the transcript")
-    with db.connect() as connection, connection.transaction():
-        connection.execute(HOLDS[stage])
-        apart.start("analysis")
-        wait_until(lambda: state_of(call_id) == ("running", stage) and someone_waits_for_a_lock(), 60, stage)
-        apart.kill("analysis")
-    apart.start("analysis")
+    with (
+        psycopg.connect(postgres.admin_address(site), autocommit=True) as admin,
+        slow_to_commit(admin, stage.name),
+    ):
+        apart.start("housekeeping", "speech", "analysis")
+        wait_until(lambda: state_of(call_id) == ("running", stage.name) and fell_asleep(admin), 180, stage.name)
+        apart.kill(stage.queue)
+        end_of_sleep(admin)
+        assert count(StageOutput, call_id, stage=stage.name) == 0
+    apart.start(stage.queue)
     assert processed(http, call_id)["aiAnalysis"]["processing_status"] == "completed"
     assert_done_once(call_id)
 
@@ -132,7 +136,7 @@ def test_the_api_killed_before_its_commit_leaves_no_orphan(site: Site, apart: Ru
     http = other.client(people["admin"])
     before, calls_before = stored_keys(), call_count()
     with db.connect() as connection, connection.transaction(), ThreadPoolExecutor() as pool:
-        connection.execute(HOLDS["publish"])
+        connection.execute(EVENTS)
         sent = pool.submit(lambda: upload(http, SAMPLES / "ru-wrong-number.wav"))
         wait_until(lambda: stored_keys() > before and someone_waits_for_a_lock(), 60, "the recording in the store")
         other.kill("api")

@@ -7,8 +7,8 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import psycopg
 from appliance.pipeline import plan
 from installer import postgres, supervisor
 from tests.conftest import SAMPLES, upload, wait_until
-from tests.own_stack import FILLER, Own, filled, send
+from tests.own_stack import FILLER, Own, end_of_sleep, fell_asleep, filled, send, slow_to_commit
 from tests.torture.load import Load, Made
 
 STAGES = {stage.name: stage.queue for stage in plan.STAGES}
@@ -141,18 +141,17 @@ class Faults:
     def kill_before_commit(self, stage: str) -> None:
         """With everything of a stage written and nothing committed."""
         worker = STAGES[stage]
-        with self._slow_to_commit(stage) as connection:
-            asleep = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        with self._admin() as connection, slow_to_commit(connection, stage):
 
             def struck() -> bool:
                 before = self._at_work(stage)
-                if not before or not connection.execute(asleep).fetchall():
+                if not before or not fell_asleep(connection):
                     return False
                 self.own.signal(worker, signal.SIGKILL)
                 return bool(before & self._at_work(stage))
 
             wait_until(struck, STRIKES_WITHIN_S, f"a worker caught before {stage} commits")
-            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+            end_of_sleep(connection)
 
     def kill_midway(self, stage: str) -> None:
         """While a stage computes; where the kill comes too late, the next one is waited for."""
@@ -233,24 +232,6 @@ class Faults:
         """Somebody else's file takes what is left to the last byte: PostgreSQL may stop, and comes back by itself."""
         with filled(self.own.site.data_dir, leaving=0):
             time.sleep(self.outage_s)
-
-    @contextmanager
-    def _slow_to_commit(self, stage: str) -> Iterator[psycopg.Connection]:
-        """Whoever records a stage's output falls asleep over it."""
-        with self._admin() as connection:
-            connection.execute(
-                "CREATE OR REPLACE FUNCTION fall_asleep() RETURNS trigger LANGUAGE plpgsql AS"
-                " 'BEGIN PERFORM pg_sleep(30); RETURN NEW; END'"
-            )
-            connection.execute(
-                "CREATE TRIGGER fall_asleep BEFORE INSERT ON stage_outputs FOR EACH ROW"
-                f" WHEN (NEW.stage = '{stage}') EXECUTE FUNCTION fall_asleep()"
-            )
-            try:
-                yield connection
-            finally:
-                connection.execute("DROP TRIGGER fall_asleep ON stage_outputs")
-                connection.execute("DROP FUNCTION fall_asleep")
 
     def _admin(self) -> psycopg.Connection:
         """As the database's superuser, once it answers."""
