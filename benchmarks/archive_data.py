@@ -17,7 +17,11 @@ from uuid import UUID
 import numpy as np
 import psycopg
 import yaml
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
 
+from appliance.models import CallTally
+from appliance.store import db, pipelines, tallies
 from benchmarks.report import ROOT
 
 SEGMENTS_PER_CALL = 30
@@ -112,7 +116,12 @@ def fill(dsn: str, calls: int, *, begin: int = 0) -> None:
 
 
 def settle(dsn: str) -> None:
-    """What a running archive has behind it: statistics for the planner, and hint bits."""
+    """What a running archive has behind it: merged tallies, statistics for the planner, and hint bits."""
+    with Session(db.engine(dsn)) as session:
+        while session.scalar(select(exists().where(~CallTally.merged))):
+            if pipelines.lock_housekeeping(session):  # it merges as well, a portion at a time
+                tallies.merge(session)
+            session.commit()
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE)")
 

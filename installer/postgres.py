@@ -72,6 +72,7 @@ def server_command(site: Site) -> list[str]:
         "max_connections": 200,
         "shared_buffers": "256MB",
         "work_mem": "16MB",
+        "jit": "off",  # compiling takes longer than any of our queries
         "timezone": "UTC",
     }
     arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Cookie, Request, Response
 
-from appliance.api.deps import BaseUrl, Language, NewcomerDep, ViewerDep, get_base_url, origin_allowed
+from appliance.api.deps import BaseUrl, Language, NewcomerDep, ViewerDep, base_url_of, origin_allowed
 from appliance.api.schemas import LoginIn, LoginOut, Message, PasswordIn, SessionList, UserOut
 from appliance.services import failures, sessions, users
 
@@ -33,7 +33,7 @@ def _answer(logged_in: sessions.LoggedIn, request: Request, response: Response) 
         secure=secure,
     )
     return LoginOut(
-        user=UserOut.of(logged_in.user, get_base_url(request)),
+        user=UserOut.of(logged_in.user, base_url_of(request)),
         token=logged_in.token,
         expires_in=logged_in.expires_in,
         refresh_token=logged_in.refresh_token,

@@ -37,9 +37,14 @@ def _viewer(request: Request, credentials: HTTPAuthorizationCredentials | None, 
     return viewer
 
 
-def get_base_url(request: Request) -> str:
+def base_url_of(request: Request) -> str:
     """How the frontend reached us: PUBLIC_URL where it is set."""
     return (settings().public_url or str(request.base_url)).rstrip("/")
+
+
+# A coroutine that waits for nothing: a plain function would be sent to another thread and back.
+async def get_base_url(request: Request) -> str:
+    return base_url_of(request)
 
 
 def origin_allowed(connection: HTTPConnection) -> bool:
@@ -49,7 +54,7 @@ def origin_allowed(connection: HTTPConnection) -> bool:
     return origin is None or origin in settings().cors_origins or origin.split("//")[-1] == own
 
 
-def get_language(request: Request) -> str:
+async def get_language(request: Request) -> str:
     return errors.language_of(request)
 
 

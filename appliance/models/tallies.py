@@ -17,7 +17,7 @@ from appliance.models.base import Base, one_of
 
 
 class Placed:
-    """Where a row counts: a day or month of the site, of one manager, or of all (no manager; days only)."""
+    """Where a row counts: a day or month of the site, of one manager, or of all (no manager)."""
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     level: Mapped[Literal["day", "month"]] = mapped_column(Text)

@@ -32,18 +32,18 @@ class Overview:
 def overview(viewer: Viewer, wanted: CallFilter) -> Overview:
     """Totals, the busiest managers and the sentiment of each day (of the last 30, where no first day is given)."""
     today = datetime.now(ZoneInfo(settings().site_timezone)).date()
-    with db.unit_of_work() as session:
-        days = statistics.by_period(session, viewer, wanted, "day")
+    with db.reading() as session:
+        newest = None if wanted.date_from else TREND_DAYS
         return Overview(
             totals=statistics.totals(session, viewer, wanted, today),
             managers=statistics.by_manager(session, viewer, wanted, statistics.TOP_MANAGERS),
-            days=days if wanted.date_from else days[-TREND_DAYS:],
+            days=statistics.by_period(session, viewer, wanted, "day", newest),
         )
 
 
 def trends(viewer: Viewer, wanted: CallFilter, period: Period) -> tuple[Sequence[Any], Sequence[Any]]:
     """Calls, durations and sentiment by day, week or month, and the most frequent topics."""
-    with db.unit_of_work() as session:
+    with db.reading() as session:
         return (
             statistics.by_period(session, viewer, wanted, period),
             tallies.topics(session, viewer, wanted, TOPICS),
@@ -52,7 +52,7 @@ def trends(viewer: Viewer, wanted: CallFilter, period: Period) -> tuple[Sequence
 
 def managers(viewer: Viewer, wanted: CallFilter) -> list[tuple[Any, list[str]]]:
     """Each manager's row and topics."""
-    with db.unit_of_work() as session:
+    with db.reading() as session:
         topics = statistics.manager_topics(session, viewer, wanted)
         rows = statistics.by_manager(session, viewer, wanted, None)
     return [(row, topics.get(row.id, [])) for row in rows]

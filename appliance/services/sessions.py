@@ -174,14 +174,14 @@ def authenticate(token: str, *, to_change_password: bool = False) -> Viewer:
         raise failures.NotAuthenticated from None
     if claims["typ"] != "access":
         raise failures.NotAuthenticated
-    with db.unit_of_work() as session:
-        user = session.scalar(
-            select(User).where(
+    with db.reading() as session:
+        user = session.execute(
+            select(User.id, User.name, User.role, User.must_change_password).where(
                 User.id == user_id,
                 User.is_active,
                 ~select(RevokedToken).where(RevokedToken.family == family).exists(),
             )
-        )
+        ).one_or_none()
     if user is None:
         raise failures.NotAuthenticated
     if user.must_change_password and settings().first_password == "enforced" and not to_change_password:  # noqa: S105

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, and_, any_, func, or_, select
+from sqlalchemy.orm import Session
 
 from appliance.models import AiAnalysis, Call, Segment, User
 from appliance.models.analyses import OutcomeKind, Sentiment
@@ -22,6 +23,9 @@ Sort = Literal["date_desc", "date_asc", "duration_desc", "duration_asc"]
 
 SHORTEST_NUMBER = 3
 """Fewer digits are no telephone number that anybody looks for."""
+
+SHORTEST_WORD = 5
+"""Letters of a word that is still like itself with a typing error; of shorter ones the whole text must be like."""
 
 RESEMBLES = "%>"
 """Some words of a name are like the text: pg_trgm's operator, which its indexes know; see db.SIMILAR."""
@@ -41,6 +45,17 @@ class CallFilter:
     date_to: date | None = None
     transcript: str = ""
     ids: Sequence[UUID] | None = None
+    misspelt: bool = False
+    """Whether names are looked for that are only like the search, see `as_meant`."""
+
+
+def as_meant(session: Session, viewer: Viewer, wanted: CallFilter, zone: str) -> CallFilter:
+    """The filter, with its search taken for a typing error where nothing is written so."""
+    if not wanted.search.strip() or session.scalar(
+        select(select(Call.id).where(*conditions(viewer, wanted, zone)).exists())
+    ):
+        return wanted
+    return replace(wanted, misspelt=True)
 
 
 def start_of(day: date, zone: str) -> datetime:
@@ -67,7 +82,7 @@ def conditions(viewer: Viewer, wanted: CallFilter, zone: str) -> list[ColumnElem
     if wanted.ids is not None:
         found.append(Call.id.in_(wanted.ids))
     if wanted.search.strip():
-        found.append(_searched(wanted.search))
+        found.append(_searched(wanted.search, misspelt=wanted.misspelt))
     return found
 
 
@@ -86,15 +101,21 @@ def _analysed(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return select(AiAnalysis.id).where(AiAnalysis.call_id == Call.id, analysed).correlate(Call).exists()
 
 
-def _searched(text: str) -> ColumnElement[bool]:
-    """Number, client or manager: numbers however they are written, names by a part of them or with a typing error."""
+def _searched(text: str, *, misspelt: bool) -> ColumnElement[bool]:
+    """Number, client or manager: numbers however they are written, names by a part of them, or by what is like them."""
     text = " ".join(text.split())
-    pattern = containing(text)
-    managers = select(User.id).where(or_(User.name.ilike(pattern), User.name.op(RESEMBLES)(text)))
+
+    def named(name: Any) -> ColumnElement[bool]:
+        if not misspelt:
+            return name.ilike(containing(text))  # type: ignore[no-any-return]
+        numbers = [name.ilike(containing(word)) for word in text.split() if any(map(str.isdigit, word))]
+        words = [name.op(RESEMBLES)(word) for word in text.split() if word.isalpha() and len(word) >= SHORTEST_WORD]
+        return and_(name.op(RESEMBLES)(text), *words, *numbers)
+
+    managers = select(User.id).where(named(User.name))
+    # An array, so that all the parts can be looked up in their indexes.
     found: list[ColumnElement[bool]] = [
-        Call.client_name.ilike(pattern),
-        Call.client_name.op(RESEMBLES)(text),
-        # An array, so that all the parts can be looked up in their indexes.
+        named(Call.client_name),
         Call.manager_id == any_(func.array(managers.scalar_subquery())),
     ]
     digits = re.sub(r"\D", "", text)

@@ -48,6 +48,13 @@ def unit_of_work() -> Iterator[Session]:
         yield session
 
 
+@contextmanager
+def reading() -> Iterator[Session]:
+    """A session for questions: each is a transaction of its own, without a round trip to begin and one to end it."""
+    with Session(engine().execution_options(isolation_level="AUTOCOMMIT"), expire_on_commit=False) as session:
+        yield session
+
+
 def connect() -> psycopg.Connection:
     """A connection of its own in autocommit mode, for LISTEN and for maintenance."""
     return psycopg.connect(dsn(), autocommit=True, connect_timeout=4)

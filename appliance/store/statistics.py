@@ -38,30 +38,41 @@ AVG_SENTIMENT = func.coalesce(
 
 def totals(session: Session, viewer: Viewer, wanted: CallFilter, today: date) -> Any:
     """One row: total, today, completed, missed, avg_duration_s, avg_sentiment."""
+    of_today = select(calls_where()).where(*tallies.days(CallTally, viewer, wanted), CallTally.start >= today)
     return session.execute(
         select(
             calls_where().label("total"),
-            calls_where(CallTally.start >= today, CallTally.level == "day").label("today"),
+            of_today.scalar_subquery().label("today"),
             calls_where(CallTally.status == "completed").label("completed"),
             calls_where(CallTally.status == "missed").label("missed"),
             AVG_DURATION_S,
             AVG_SENTIMENT,
-        ).where(*tallies.days(CallTally, viewer, wanted))
+        ).where(*tallies.places(CallTally, viewer, wanted))
     ).one()
 
 
-def by_period(session: Session, viewer: Viewer, wanted: CallFilter, period: Period) -> Sequence[Any]:
-    """Rows: start, calls, missed, avg_duration_s, avg_sentiment, positive, neutral, negative; oldest first."""
-    start = cast(func.date_trunc(period, CallTally.start), Date).label("start")
+def by_period(
+    session: Session, viewer: Viewer, wanted: CallFilter, period: Period, newest: int | None = None
+) -> Sequence[Any]:
+    """Rows: start, calls, missed, avg_duration_s, avg_sentiment, positive, neutral, negative; oldest first.
+
+    newest: of so many periods only; None of all.
+    """
+    # A plain column is read in the order of its index, and no further than to the last of the newest.
+    of_day = CallTally.start if period == "day" else cast(func.date_trunc(period, CallTally.start), Date)
+    start = of_day.label("start")
+    rows = tallies.places if period == "month" else tallies.days
     labels = [calls_where(CallTally.sentiment == label).label(label) for label in ("positive", "neutral", "negative")]
     missed = calls_where(CallTally.status == "missed").label("missed")
-    return session.execute(
+    found = session.execute(
         select(start, calls_where().label("calls"), missed, AVG_DURATION_S, AVG_SENTIMENT, *labels)
-        .where(*tallies.days(CallTally, viewer, wanted))
+        .where(*rows(CallTally, viewer, wanted))
         .group_by(start)
         .having(calls_where() > 0)
-        .order_by(start)
+        .order_by(start.desc())
+        .limit(newest)
     ).all()
+    return found[::-1]
 
 
 def by_manager(session: Session, viewer: Viewer, wanted: CallFilter, limit: int | None) -> Sequence[Any]:

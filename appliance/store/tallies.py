@@ -44,27 +44,24 @@ def count(session: Session, viewer: Viewer, wanted: CallFilter) -> int:
 
 def places(tally: Tally, viewer: Viewer, wanted: CallFilter) -> list[ColumnElement[bool]]:
     """Rows that cover a filter's days and managers once; what the viewer may not see is not among them."""
-    if viewer.role == "manager" or wanted.manager:
-        return [*_whose(tally, viewer, wanted), _covering(tally, wanted)]
-    return [*_of_all(tally), *_days(tally, wanted)]
+    return [*_whose(tally, viewer, wanted), _covering(tally, wanted)]
 
 
 def days(tally: Tally, viewer: Viewer, wanted: CallFilter) -> list[ColumnElement[bool]]:
     """The same, in rows of single days."""
-    whose = _whose(tally, viewer, wanted) if viewer.role == "manager" or wanted.manager else _of_all(tally)[1:]
-    return [tally.level == "day", *whose, *_days(tally, wanted)]
+    return [tally.level == "day", *_whose(tally, viewer, wanted), *_days(tally, wanted)]
 
 
 def by_manager(tally: Tally, viewer: Viewer, wanted: CallFilter) -> list[ColumnElement[bool]]:
     """The same, in rows of single managers."""
-    return [tally.manager_id.is_not(None), *_whose(tally, viewer, wanted), _covering(tally, wanted)]
-
-
-def _of_all(tally: Tally) -> list[ColumnElement[bool]]:
-    return [tally.level == "day", tally.manager_id.is_(None)]
+    return [*(_named(tally, viewer, wanted) or [tally.manager_id.is_not(None)]), _covering(tally, wanted)]
 
 
 def _whose(tally: Tally, viewer: Viewer, wanted: CallFilter) -> list[ColumnElement[bool]]:
+    return _named(tally, viewer, wanted) or [tally.manager_id.is_(None)]
+
+
+def _named(tally: Tally, viewer: Viewer, wanted: CallFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if viewer.role == "manager":
         found.append(tally.manager_id == viewer.id)
