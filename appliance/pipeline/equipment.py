@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -152,7 +153,11 @@ class Equipment:
         return BuiltinAnalyst()
 
     def scratch(self, call_id: object) -> Path:
-        """A folder for files of one call that can be made again; gone when the call is published."""
+        """A folder for files of one call that can be made again; gone when the call is published or given up."""
         folder = self.settings.data_dir / "scratch" / str(call_id)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def forget(self, call_id: object) -> None:
+        """Remove the files of one call, which has come to its end."""
+        shutil.rmtree(self.settings.data_dir / "scratch" / str(call_id), ignore_errors=True)

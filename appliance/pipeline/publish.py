@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 from sqlalchemy import update
@@ -20,7 +19,7 @@ class Publish:
     queue: Queue = "analysis"
 
     def run(self, context: StageContext) -> dict[str, Any]:
-        shutil.rmtree(context.equipment.scratch(context.call_id), ignore_errors=True)
+        context.equipment.forget(context.call_id)
         return {}
 
     def record(self, session: Session, context: StageContext, output: dict[str, Any]) -> None:  # noqa: ARG002 - nothing in it

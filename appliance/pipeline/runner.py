@@ -274,8 +274,9 @@ def _record_failure(stage: Stage, call_id: UUID, owner: str, failure: Failure, e
                 else delay_after(attempts, RETRY_LIMIT_S)
             )
             pipelines.postpone(session, call_id, owner, failure.code, failure.message, delay_s, blameless=blameless)
-        else:
-            pipelines.fail(session, call_id, failure.code, failure.message, owner=owner)
+        given_up = not again and pipelines.fail(session, call_id, failure.code, failure.message, owner=owner)
+    if given_up:
+        equipment.forget(call_id)
     metrics.STAGE_FAILURES.labels(stage.name, failure.code, str(again).lower()).inc()
     log.warning("stage_failed", code=failure.code, retried=again, attempt=attempts + 1, waits=waits, of=stage.name)
 

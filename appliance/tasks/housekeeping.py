@@ -6,9 +6,10 @@ import shutil
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Text, cast, delete, func, select
 from sqlalchemy.orm import Session
 
 from appliance import logs
@@ -27,6 +28,7 @@ BELL_FORGOTTEN_S = 3600.0
 """A due call is rung for again after so long although the queue seems to hold a bell for each."""
 
 SCRATCH_KEPT_S = 24 * 3600.0
+"""Scratch files of no call are those of `appliance process`, or of a call that was deleted."""
 
 TOLD_KEPT_S, FAILED_KEPT_S = 2 * 24 * 3600.0, 30 * 24 * 3600.0
 """What exchanges told of calls is kept while a recording may come; what could not be fetched, for whoever asks why."""
@@ -119,13 +121,21 @@ def forget_expired() -> None:
 
 
 def clean_scratch() -> None:
-    """Remove scratch folders of calls that are not processed any more."""
-    home = settings().data_dir / "scratch"
-    old = [f for f in home.glob("*") if time.time() - f.stat().st_mtime > SCRATCH_KEPT_S]
-    if not old:
+    """Remove what workers that died or lost their calls left of calls that ended; what nobody knows, after a day."""
+    folders = {folder.name: folder for folder in (settings().data_dir / "scratch").glob("*")}
+    if not folders:
         return
     with db.unit_of_work() as session:
-        active = set(session.scalars(select(Pipeline.call_id).where(Pipeline.state.in_(("waiting", "running")))))
-    for folder in old:
-        if folder.name not in {str(call_id) for call_id in active}:
+        query = select(Pipeline.call_id, Pipeline.state).where(cast(Pipeline.call_id, Text).in_(folders))
+        states = {str(row.call_id): row.state for row in session.execute(query)}
+    for name, folder in folders.items():
+        state = states.get(name)
+        if state in {"completed", "failed"} or (state is None and _is_forgotten(folder)):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_forgotten(folder: Path) -> bool:
+    try:
+        return time.time() - folder.stat().st_mtime > SCRATCH_KEPT_S
+    except FileNotFoundError:  # its worker has removed it meanwhile
+        return False

@@ -16,7 +16,7 @@ import pytest
 from appliance.engines import audio, sandbox
 from installer.site import Site
 from tests.api.test_calls import everything_stored, wav
-from tests.conftest import SAMPLES, Running, _free_port, processed, upload
+from tests.conftest import SAMPLES, Running, _free_port, processed, upload, wait_until
 
 RECORDING = SAMPLES / "ru-wrong-number.wav"
 
@@ -128,6 +128,9 @@ def test_hours_of_silence_in_some_kilobytes(running: Running, people: dict[str, 
     assert (answer.status_code, answer.json()["code"]) == (413, "recording_too_long"), answer.text
     call = processed(http, upload(http, lying).json()["id"])
     assert call["processing_error"]["code"] == "audio_excessive"
+    # What was decoded of it does not stay for a day.
+    scratch = running.site.data_dir / "scratch" / call["id"]
+    wait_until(lambda: not scratch.exists(), 30, "the scratch files of a call that was given up to go")
     assert upload(http, RECORDING).status_code == 200
 
 

@@ -208,6 +208,7 @@ def test_a_call_that_kills_its_workers_is_parked(apart: Running, people: dict[st
     assert call["processing_error"]["code"] == "poison"
     assert call["aiAnalysis"]["processing_status"] == "failed"
     assert count(Event, call_id, type="call_processing_failed") == 1
+    wait_until(lambda: not (apart.site.data_dir / "scratch" / call_id).exists(), 30, "what the dead left to go")
     apart.start("speech")
     assert "processing_error" not in processed(http, behind)
     assert_done_once(behind)

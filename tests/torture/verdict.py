@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.table import Table
 
+from tests.conftest import wait_until
 from tests.own_stack import Own, doubled, ended, orphans
 from tests.torture.load import Load
 
@@ -83,10 +85,16 @@ def judge(own: Own, load: Load, within_s: float) -> Verdict:
 
 
 def _files_left(own: Own) -> list[str]:
-    """Of uploads, of decoding, of objects that were half written."""
+    """Of uploads, of decoding, of objects that were half written; housekeeping has a moment to see to them."""
     places = [own.site.data_dir / "spool", own.site.data_dir / "scratch", *(own.site.swift / "srv").glob("*/tmp*")]
     places += (own.site.swift / "srv").glob("*/async_pending*")
-    return [str(file) for place in places for file in Path(place).rglob("*") if file.is_file()]
+
+    def left() -> list[str]:
+        return [str(file) for place in places for file in Path(place).rglob("*") if file.is_file()]
+
+    with suppress(AssertionError):
+        wait_until(lambda: not left(), 15, "files of calls that have ended to go")
+    return left()
 
 
 def _differing(own: Own, load: Load) -> list[str]:
