@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +11,22 @@ from typing import Any
 
 import av
 import numpy as np
+from av.audio.fifo import AudioFifo
+from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
 from appliance.engines.speech import SAMPLE_RATE, Samples
 from appliance.errors import EngineError
 
-OPEN_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": "wav,mp3,mov,mp4,m4a,3gp,3g2,mj2"}
-"""Nothing but these containers, and no container that names other files: a playlist must not read the server's disk."""
+OPEN_OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": "wav,mp3,mov,mp4,m4a,3gp,3g2,mj2",
+    "max_size": "8192",
+}
+"""Nothing but these containers, and no container that names other files: a playlist must not read the server's disk.
+
+`max_size` is of wav: its sound comes in packets of so many bytes, not of 32 ms; of larger ones reading takes longer.
+"""
 
 MISSING_SHARE = 0.02
 """Less sound than the header declares by more than this share, and by half a second, counts as cut off."""
@@ -156,6 +165,10 @@ def _mp3_cut_off(path: Path) -> bool:
     return False
 
 
+PIECE_SAMPLES = 32_768
+"""A frame of FFmpeg's holds some hundred samples, and a call into its libraries costs as much for those as for many."""
+
+
 def decoded_bytes(seconds: float) -> int:
     """The most that `decode` writes of a recording of so many seconds."""
     return int(2 * 2 * SAMPLE_RATE * (seconds + 1))
@@ -175,26 +188,56 @@ def decode(
         stream = container.streams.audio[0]
         channels = 2 if stream.codec_context.channels == 2 else 1
         total = float(container.duration or 0) / av.time_base
-        resampler = AudioResampler(format="s16", layout="stereo" if channels == 2 else "mono", rate=SAMPLE_RATE)
         written = 0
-        for packet in container.demux(stream):
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                continue
-            for frame in frames:
-                for piece in resampler.resample(frame):
-                    written += file.write(piece.to_ndarray().tobytes())
-                if written > 2 * channels * SAMPLE_RATE * longest_s:
-                    raise UnreadableAudio("audio_excessive", "there is more sound in it than its header says")
+        for piece in _resampled(_frames(container, stream), "stereo" if channels == 2 else "mono"):
+            written += file.write(piece)
+            if written > 2 * channels * SAMPLE_RATE * longest_s:
+                raise UnreadableAudio("audio_excessive", "there is more sound in it than its header says")
             if total:
                 on_progress(min(1.0, written / (2 * channels * SAMPLE_RATE) / total))
-        for piece in resampler.resample(None):
-            written += file.write(piece.to_ndarray().tobytes())
     if not written:
         raise UnreadableAudio("not_audio", "no sound could be decoded")
     part.replace(target)
     return channels
+
+
+def _frames(container: Any, stream: Any) -> Iterator[AudioFrame]:
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            continue
+        yield from frames
+
+
+def _resampled(frames: Iterable[AudioFrame], layout: str) -> Iterator[memoryview]:
+    """The samples of frames as `decode` writes them, in pieces of PIECE_SAMPLES.
+
+    A stream may go on with another rate, format or number of channels: what follows gets a resampler of its own.
+    """
+    make, fifo, resampler = None, AudioFifo(), AudioResampler()
+
+    def drained() -> Iterator[memoryview]:
+        rest = fifo.read()
+        for last in (rest, None) if rest else (None,):
+            yield from map(_bytes, resampler.resample(last))
+
+    for frame in frames:
+        its_make = (frame.format.name, frame.layout, frame.sample_rate)
+        if its_make != make:
+            yield from drained()
+            make, fifo = its_make, AudioFifo()
+            resampler = AudioResampler(format="s16", layout=layout, rate=SAMPLE_RATE)
+        frame.pts = None  # the queue asks for times without gaps; samples follow each other as they come
+        fifo.write(frame)
+        if fifo.samples >= PIECE_SAMPLES:
+            yield from map(_bytes, resampler.resample(fifo.read()))
+    yield from drained()
+
+
+def _bytes(frame: AudioFrame) -> memoryview:
+    """A frame's plane may be padded at its end."""
+    return memoryview(frame.planes[0])[: 2 * frame.layout.nb_channels * frame.samples]
 
 
 def samples_of(decoded: Path, channels: int, channel: int) -> Samples:

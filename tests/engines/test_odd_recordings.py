@@ -203,6 +203,20 @@ def test_gsm_in_wav_is_heard_whole(tmp_path: Path) -> None:
     assert sound.std() > 100
 
 
+def test_an_mp3_that_goes_on_otherwise_is_heard_whole(tmp_path: Path) -> None:
+    """Announcement and call glued together: mono first, then stereo at another rate."""
+    plain: Options = {"write_xing": "0", "id3v2_version": "0"}
+    parts = [
+        encoded("mp3", "libmp3lame", rate=rate, layout=layout, muxer=plain)
+        for rate, layout in ((8000, "mono"), (16_000, "stereo"))
+    ]
+    file = tmp_path / "recording"
+    file.write_bytes(b"".join(parts))
+    sound = heard(file)
+    assert abs(len(sound) - 2 * LENGTH_S * SAMPLE_RATE) < 4 * PADDING_S * SAMPLE_RATE
+    assert min(half.std() for half in np.array_split(sound.astype(float), 2)) > 1000
+
+
 def test_clipping_stays_flat(tmp_path: Path) -> None:
     """Samples beyond full scale stop there instead of coming out on the other side."""
     file = tmp_path / "recording"
