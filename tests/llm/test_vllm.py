@@ -162,7 +162,7 @@ def test_an_unknown_model(vllm: Vllm) -> None:
 
 def test_too_long_for_the_server(vllm: Vllm) -> None:
     """The profile promises more than the server has: its refusal makes the parts smaller."""
-    said = [u for conversation in ENGLISH for u in conversation.utterances] * 4
+    said = [u for conversation in ENGLISH for u in conversation.utterances] * 2
     utterances = tuple(replace(u, id=str(n)) for n, u in enumerate(said))
     assert analyse(vllm, Conversation(utterances, "en", "incoming"), context_tokens=64_000).requests > 1
 

@@ -51,3 +51,51 @@ def test_what_is_arranged_at_the_end_is_not_why_a_client_calls() -> None:
     assert intents(*talk) == {"buy_car"}
     assert intents(*talk[1:]) == {"callback_request"}
     assert "complaint" in intents(*talk[:-1], "Это безобразие!"), "anger counts whenever it comes"
+
+
+def talk(*lines: str, language: str = "ru") -> frozenset[str]:
+    """What a client wants by a whole call, lines as "B: ..."."""
+    said = tuple(Utterance(str(n), line[0], n * 1000, n * 1000 + 900, line[3:]) for n, line in enumerate(lines))  # type: ignore[arg-type]
+    return frozenset(ANALYST.analyse(Conversation(said, language, "incoming")).analysis.intents)
+
+
+def test_who_answers_tells_what_is_wanted_where_nothing_else_does() -> None:
+    rest = ("A: Это Панин. Для Тигуана отложите, пожалуйста.", "B: Отложил.")
+    assert talk("B: Отдел запчастей, Руслан.", *rest) == {"parts"}
+    assert "parts" not in talk("B: Автосалон, Руслан.", *rest)
+    assert talk("B: Отдел запчастей.", "B: Вас не слышно.") == frozenset()
+
+
+def test_a_workshop_that_offers_a_day_is_called_for_a_visit() -> None:
+    complaint = "A: После вашего ремонта стало только хуже, третий раз одно и то же."
+    offer = "B: Подъезжайте сегодня до восьми."
+    assert talk("B: Сервисный центр, Жанна.", complaint, offer) >= {"complaint", "service_booking"}
+    assert "service_booking" not in talk("B: Автосалон, Жанна.", complaint, offer)
+    assert "service_booking" not in talk("B: Сервис, Олег.", "A: Готова ли моя машина?", "B: В четверг после трёх.")
+    assert talk("B: Сервис.", "A: Скажите, до скольки вы работаете?", "B: До восьми.") == frozenset()
+
+
+def test_what_follows_an_appointment_is_about_that_appointment() -> None:
+    assert "reschedule" in talk("A: Я на послезавтра к вам записана, Карпова.", "A: Давайте недельки через полторы?")
+    assert "reschedule" not in talk("A: Хочу купить Весту.", "A: Давайте недельки через полторы?")
+    assert "cancel" in talk("A: Вы меня на завтра на тест-драйв ставили.", "A: Я не приду.")
+    assert "test_drive" not in talk("A: Вы меня на завтра на тест-драйв ставили.", "A: Я не приду.")
+    moved = ("A: I have an appointment on Thursday at two.", "A: Could I do Friday?")
+    assert "reschedule" in talk(*moved, language="en")
+
+
+def test_a_price_asked_along_with_something_is_a_detail_of_it() -> None:
+    assert talk("A: Во сколько вы оцените мою Камри?", "B: После осмотра.", "A: А цену примерно?") == {"trade_in"}
+    assert "price_request" in talk("A: Интересует Камри.", "B: Есть одна.", "A: А цену примерно?")
+
+
+def test_a_car_that_was_bought_is_not_wanted() -> None:
+    assert "buy_car" in talk("A: I want to buy a used car.", language="en")
+    assert "buy_car" not in talk("A: I bought a used car from you two weeks ago.", language="en")
+    assert "buy_car" not in talk("A: Я бронировал у вас Чери.", "A: Хочу снять бронь, мы передумали покупать.")
+
+
+def test_small_words_do_not_hide_what_is_meant() -> None:
+    assert "delivery_status" in talk("A: Моя Веста когда придёт-то?")
+    assert "repair_status" in talk("A: What's up with my truck?", language="en")
+    assert "service_booking" not in talk("A: Ну, посмотрим."), "let us see is no order to look at anything"

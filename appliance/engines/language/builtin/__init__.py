@@ -34,7 +34,7 @@ class BuiltinAnalyst:
         sentiment = label_of(score)
         wanted = intents_of(said, language)
         tasks = tasks_of(said, language, wanted)
-        intents = with_feeling([*wanted, *intents_of_tasks(tasks)], score)
+        intents = with_feeling([*wanted, *intents_of_tasks(tasks, wanted)], score)
         found = topics_of(said, language, topics, intents)
         items = action_items(tasks, language)
         analysis = Analysis(

@@ -81,9 +81,10 @@ def action_items(tasks: Mapping[str, Planned], language: str) -> tuple[str, ...]
     return tuple(dict.fromkeys(made))[:MOST]
 
 
-def intents_of_tasks(tasks: Iterable[str]) -> tuple[str, ...]:
-    """What the client wants, told by what was arranged."""
-    found = (frames().frames[name].get("intent") for name in tasks)
+def intents_of_tasks(tasks: Iterable[str], wanted: Sequence[str] = ()) -> tuple[str, ...]:
+    """What the client wants, told by what was arranged; not where he said something that it belongs to."""
+    kept = (frames().frames[name] for name in tasks)
+    found = (frame.get("intent") for frame in kept if not {*frame.get("unless", ())} & {*wanted})
     return tuple(dict.fromkeys(intent for intent in found if intent))
 
 

@@ -22,8 +22,16 @@ CONTRACTIONS = (
     (re.compile(r"'re\b"), " are"),
     (re.compile(r"'m\b"), " am"),
     (re.compile(r"'d\b"), " would"),
+    (re.compile(r"\b(it|he|she|how|who|that|what|when|here|where|there|nobody|something)'s\b"), r"\1 is"),
+    (re.compile(r"(?<=[a-z])'s\b"), ""),
     (re.compile(r"\b(no)[ -]one\b"), "nobody"),
 )
+PARTICLES = re.compile(
+    r"\b(?!(?:что|чего|чему|чем|кто|кого|кому|кем|как|где|куда|откуда|когда|почему|зачем|отчего|сколько|какой|какая"
+    r"|какое|какие|какого|какую|каких|каким|какому|чей|чья)-)([а-я]+)-(?:то|ка)\b"
+)
+"""Said for emphasis ("придет-то", "дайте-ка"): the word is the same without."""
+
 COMPOUNDS = (
     (re.compile(r"\bтест[\s-]*драйв"), "тест-драйв"),
     (re.compile(r"\bтрейд[\s-]*ин(?=(?:[аеу]|ом)?\b)"), "трейд-ин"),
@@ -47,7 +55,8 @@ KNOWN_SCRIPT = re.compile(r"[a-zа-яё'’-]+")
 class Word:
     """A word as said, its likeliest lemma, and the keys that patterns find it by: word, lemmas, lemma@form.
 
-    Forms (Russian verbs): 1, 2 (also the imperative), 3 person of present and future, past, inf; of any verb.
+    Forms of Russian verbs: 1 (also "let us"), 2 (also the imperative), 3 person of present and future, past, inf.
+    Of English ones: inf, ing, 3, past.
     """
 
     text: str
@@ -86,7 +95,13 @@ def word(text: str, language: str) -> Word:
     import simplemma
 
     lemma = simplemma.lemmatize(text, lang="en").lower()
-    return Word(text, lemma, frozenset({text, lemma}))
+    return Word(text, lemma, frozenset({text, lemma, f"{lemma}@{_english_form(text, lemma)}"}))
+
+
+def _english_form(text: str, lemma: str) -> str:
+    if text == lemma:
+        return "inf"
+    return "ing" if text.endswith("ing") else "3" if text.endswith("s") else "past"
 
 
 def _russian(text: str) -> Word:
@@ -101,7 +116,7 @@ def _russian(text: str) -> Word:
 
 def _form(tag: Any) -> str:
     if "impr" in tag:
-        return "2"
+        return "1" if "incl" in tag else "2"
     if "past" in tag:
         return "past"
     return "inf" if "INFN" in tag else PERSONS.get(str(tag.person), "")
@@ -112,7 +127,7 @@ def plain(text: str) -> str:
     lowered = text.lower().replace("ё", "е").replace("’", "'")
     for pattern, full in (*CONTRACTIONS, *COMPOUNDS):
         lowered = pattern.sub(full, lowered)
-    return lowered
+    return PARTICLES.sub(r"\1", lowered)
 
 
 def words_of(text: str, language: str) -> tuple[tuple[Word, ...], tuple[int, ...]]:

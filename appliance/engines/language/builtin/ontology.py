@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,14 +11,19 @@ from typing import Any
 
 import yaml
 
+from appliance.engines.language.builtin.actions import frames
 from appliance.engines.language.builtin.lemmas import Said, lemmas_of
 from appliance.engines.language.builtin.negation import is_unwanted
 from appliance.engines.language.builtin.patterns import Patterns
+from appliance.engines.language.builtin.times import when_of
 from appliance.engines.language.limits import TOPICS
 
 DATA = Path(__file__).parent / "data" / "ontology.yaml"
 LANGUAGES = ("ru", "en")
 MOST_INTENTS = 5
+
+EARLY = 3
+"""Sentences of the client that are early however short the call is."""
 
 MANAGER_WEIGHT = 0.6
 """What the manager brings up is less what the call is about than what the client does."""
@@ -33,13 +38,33 @@ MOST_HITS = 4
 OPENING = 0.6
 """Why a client calls is said in this share of the sentences; later, but for some intents, details are settled."""
 
+WORKSHOP = "service_booking"
+"""What a workshop is called with."""
+
+NO_VISIT = frozenset(
+    {
+        *("repair_status", "delivery_status", "cancel", "feedback", "wrong_number", "callback_request"),
+        *("documents", "parts", "insurance", "reschedule"),
+    }
+)
+"""Of calls to a workshop with one of these, days that the manager names are not offered for a visit."""
+
+DETAILS = frozenset({"price_request", "availability", "documents"})
+"""Asked along with something else: alone they do not tell why somebody calls a department."""
+
+CANCELLED = frozenset({"test_drive", "service_booking"})
+"""Appointments: whoever cancels one names it and does not want it."""
+
 CLEAR_FEELING = 0.45
 """Scores from here on are a complaint or a praise even where no word of the ontology says so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ontology:
-    """The data file: labels and weights of topics by name, who must say them, and the patterns by language."""
+    """The data file: labels and weights of topics by name, who must say them, and the patterns by language.
+
+    after: by context and language. about: the intent that a department is called with.
+    """
 
     version: str
     labels: Mapping[str, Mapping[str, str]]
@@ -50,6 +75,12 @@ class Ontology:
     said_by_anyone: frozenset[str]
     late: frozenset[str]
     yields: Mapping[str, frozenset[str]]
+    not_after: Mapping[str, frozenset[str]]
+    plainly: Mapping[str, Patterns]
+    contexts: Mapping[str, Patterns]
+    after: Mapping[tuple[str, str], Patterns]
+    departments: Mapping[str, Patterns]
+    about: Mapping[str, str]
 
 
 @lru_cache
@@ -66,7 +97,18 @@ def ontology() -> Ontology:
             for lang in LANGUAGES
         }
 
-    topics, intents = data["topics"], data["intents"]
+    def part(section: Mapping[str, Any], key: str) -> dict[str, Any]:
+        return {name: entry[key] for name, entry in section.items() if key in entry}
+
+    topics, intents, contexts = data["topics"], data["intents"], data["contexts"]
+    in_context = part(intents, "after")
+    after = {
+        (context, lang): Patterns(
+            {name: filled(entry[context][lang], lang) for name, entry in in_context.items() if context in entry}, lang
+        )
+        for context in contexts
+        for lang in LANGUAGES
+    }
     return Ontology(
         version=str(data["version"]),
         labels={name: entry["label"] for name, entry in topics.items()},
@@ -77,6 +119,12 @@ def ontology() -> Ontology:
         said_by_anyone=frozenset(name for name, entry in intents.items() if entry.get("speaker") == "any"),
         late=frozenset(name for name, entry in intents.items() if entry.get("late")),
         yields={name: frozenset(entry.get("yields", ())) for name, entry in intents.items()},
+        not_after={name: frozenset(entry.get("not_after", ())) for name, entry in intents.items()},
+        plainly=patterns(part(intents, "plainly")),
+        contexts=patterns(contexts),
+        after=after,
+        departments=patterns(data["departments"]),
+        about=part(data["departments"], "intent"),
     )
 
 
@@ -113,22 +161,51 @@ def topics_of(
 
 def intents_of(said: Sequence[Said], language: str) -> tuple[str, ...]:
     """Codes of what the client says that he wants, in the order in which he comes to it."""
-    known, found = ontology(), dict[str, None]()
+    known, found, contexts, asked = ontology(), dict[str, None](), set[str](), 0
     for sentence in said:
-        named = _named(sentence, language)
-        for name in named:
-            is_timely = sentence.place <= OPENING or name in known.late or not found
-            if is_timely and known.yields[name].isdisjoint(named):
+        asked += sentence.speaker == "A"
+        contexts |= {hit.name for hit in known.contexts[language].hits(sentence.words)}
+        named = _named(sentence, known.intents[language], language)
+        plainly = _named(sentence, known.plainly[language], language)
+        for context in sorted(contexts):
+            plainly += _named(sentence, known.after[context, language], language)
+        for name in (*named, *plainly):
+            is_early = sentence.place <= OPENING or asked <= EARLY
+            is_timely = is_early or name in known.late or name in plainly or not found
+            is_own = known.yields[name].isdisjoint(named) and known.not_after[name].isdisjoint(found)
+            if is_timely and (name in plainly or is_own):
                 found.setdefault(name)
+    for name in _of_department(said, language, found):
+        found.setdefault(name)
+    if "cancel" in found:
+        found = {name: None for name in found if name not in CANCELLED}
+    if "delivery_status" in found:
+        found.pop("repair_status", None)  # where a car is that was ordered is asked in the same words
     return tuple(found)
 
 
-def _named(sentence: Said, language: str) -> list[str]:
+def _of_department(said: Sequence[Said], language: str, found: Collection[str]) -> list[str]:
+    """What is wanted of who took the call, where nothing else was; of a workshop, a visit too where it names a day."""
+    known = ontology()
+    client = next((n for n, sentence in enumerate(said) if sentence.speaker == "A"), len(said))
+    names = [hit.name for sentence in said[:client] for hit in known.departments[language].hits(sentence.words)]
+    if not names or not any(sentence.words for sentence in said[client:]):
+        return []
+    intent = known.about[names[0]]
+    if intent != WORKSHOP:
+        return [intent] if DETAILS.issuperset(found) else []
+    timed = [s for s in said[client:] if s.speaker == "B" and when_of(s.text, language)]
+    if not found:  # opening hours are times too
+        timed = [s for s in timed if s.text.endswith("?") or frames().offers[language].hits(s.words)]
+    return [intent] if timed and NO_VISIT.isdisjoint(found) else []
+
+
+def _named(sentence: Said, patterns: Patterns, language: str) -> list[str]:
     """What one sentence asks for, in the order of its words."""
     known = ontology()
     hits = (
         hit
-        for hit in known.intents[language].hits(sentence.words)
+        for hit in patterns.hits(sentence.words)
         if (sentence.speaker == "A" or hit.name in known.said_by_anyone) and not is_unwanted(sentence, hit, language)
     )
     return list(dict.fromkeys(hit.name for hit in hits))
