@@ -180,6 +180,8 @@ def _told(known: Condition | None) -> Iterator[tuple[str, str]]:
     yield "weights", known.weights
     yield "diarizer", known.diarizer
     yield "provider", f"{known.provider} ({known.data_residency})"
+    if known.provider != known.provider_of_settings:
+        yield "provider", f"LLM_PROVIDER={known.provider_of_settings} → {known.provider} (appliance llm use)"
     for card in known.cards:
         yield "card", f"{card.name}: {card.used_mb} / {card.memory_mb} MiB, {card.load_percent} %"
     for problem in known.problems:

@@ -95,10 +95,15 @@ def known(settings: Settings, session: Session, names: Sequence[str] | None = No
     return {**{row.name: opened(row) for row in stored}, **of_environment(settings)}
 
 
+def chosen_name(settings: Settings, session: Session) -> str:
+    """The name of the profile that analyses the next call, whether there is such a profile or not."""
+    choice = language.choice(session)
+    return choice.profile if choice else settings.llm_provider
+
+
 def chosen(settings: Settings, session: Session) -> Chosen:
     """Who analyses the next call, allowed or not. Raises UnknownProvider, ProfileUnusable."""
-    choice = language.choice(session)
-    name = choice.profile if choice else settings.llm_provider
+    choice, name = language.choice(session), chosen_name(settings, session)
     profile = profile_named(known(settings, session, [name]), name)
     return Chosen(profile, choice.chosen_by_id, choice.chosen_at) if choice else Chosen(profile)
 

@@ -22,7 +22,7 @@ from appliance.models import LlmRequest
 from appliance.pipeline import analyse
 from appliance.pipeline.equipment import Equipment
 from appliance.pipeline.ledger import day_began
-from appliance.pipeline.providers import Chosen, ProfileUnusable, chosen, known, of_environment, opened
+from appliance.pipeline.providers import Chosen, ProfileUnusable, chosen, chosen_name, known, of_environment, opened
 from appliance.store import audit, db, language, pipelines, reanalyses, sealing
 
 log = logs.get(__name__)
@@ -88,7 +88,7 @@ class Tried:
 def state() -> State:
     """Who analyses and who could, allowed or not."""
     with db.unit_of_work() as session:
-        choice = language.choice(session)
+        choice, active = language.choice(session), chosen_name(settings(), session)
         spent = language.spent(session, day_began(settings()))
         found = of_environment(settings())
         sources = dict.fromkeys(found, "environment")
@@ -103,7 +103,7 @@ def state() -> State:
         Shown(profile, sources[name], refusal_of(profile), spent.get(name, 0.0)) for name, profile in found.items()
     )
     return State(
-        active=choice.profile if choice else settings().llm_provider,
+        active=active,
         chosen_by=choice.chosen_by_id if choice else None,
         chosen_at=choice.chosen_at if choice else None,
         settings=settings(),
@@ -137,8 +137,7 @@ def change(by: UUID | None, active: str | None, wanted: Mapping[str, Mapping[str
         language.one_change_at_a_time(session)
         for name, fields in wanted.items():
             _put(session, name, fields)
-        choice = language.choice(session)
-        current = active or (choice.profile if choice else settings().llm_provider)
+        current = active or chosen_name(settings(), session)
         if wanted.get(current, ...) is None:
             raise ProfileInUse(name=current)
         if active is not None:

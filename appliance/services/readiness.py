@@ -22,6 +22,7 @@ from appliance.engines.diarization import name_of
 from appliance.errors import ApplianceError
 from appliance.models import Pipeline
 from appliance.pipeline import plan
+from appliance.pipeline.providers import chosen_name
 from appliance.pipeline.stage import Queue
 from appliance.services import rights
 from appliance.store import db, objects, pipelines
@@ -85,7 +86,8 @@ class Condition(Readiness):
     queues: dict[Queue, QueueState]
     calls_running: int
     calls_failed: int = Field(description="Calls whose processing failed in the last 24 hours")
-    provider: str
+    provider: str = Field(description="The profile that analyses: the chosen one, or that of the settings")
+    provider_of_settings: str = Field(description="LLM_PROVIDER: analyses where nobody has chosen another")
     data_residency: str
 
 
@@ -151,11 +153,13 @@ def condition() -> Condition:
         recent = Pipeline.updated_at > func.now() - pipelines.seconds(24 * 3600)
         failed = select(func.count()).where(Pipeline.state == "failed", recent)
         calls = {"calls_running": session.scalar(running) or 0, "calls_failed": session.scalar(failed) or 0}
+        provider = chosen_name(settings(), session)
     return Condition(
         **look().model_dump(),
         **calls,
         queues=queues,
-        provider=settings().llm_provider,
+        provider=provider,
+        provider_of_settings=settings().llm_provider,
         data_residency=settings().data_residency,
     )
 

@@ -12,8 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import delete
 
+from appliance.models import LlmChoice
 from appliance.services import readiness
+from appliance.store import db
 from installer.site import Site
 from tests.conftest import Running, _free_port, wait_until
 
@@ -56,6 +59,24 @@ def test_status_tells_of_the_last_backup(site: Site, tmp_path: Path) -> None:
         assert "backup_old" in json.loads(run(site, "status", "--json").stdout)["problems"]
     finally:
         note.unlink()
+
+
+def test_status_tells_who_analyses_now_rather_than_who_would(running: Running, people: dict[str, str]) -> None:
+    http, site = running.client(people["admin"]), running.site
+    before = json.loads(run(site, "status", "--json").stdout)
+    assert before["provider"] == before["provider_of_settings"] == "builtin"
+    assert "LLM_PROVIDER" not in run(site, "status").stdout
+    try:
+        assert http.put("/api/admin/llm", json={"active": "local"}).status_code == 200
+        told = http.get("/api/admin/status").json()
+        assert (told["provider"], told["provider_of_settings"]) == ("local", "builtin")
+        shown = " ".join(run(site, "status").stdout.split())
+        assert "local (local-only)" in shown
+        assert "LLM_PROVIDER=builtin" in shown
+    finally:
+        with db.unit_of_work() as session:
+            session.execute(delete(LlmChoice))
+    assert http.get("/api/admin/status").json()["provider"] == "builtin"
 
 
 def test_status_where_the_database_is_away(site: Site) -> None:
