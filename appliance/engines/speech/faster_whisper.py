@@ -92,7 +92,8 @@ class FasterWhisper:
 
     def _borders(self, segment: Any, chunk: Chunk) -> tuple[int, int]:
         """Start and end as the weights wrote them: the library's come from its words, which small weights misplace."""
-        first = self._model.hf_tokenizer.token_to_id("<|0.00|>")
+        # Timestamps come right after this token; not every tokenizer of OpenAI's own weights names them.
+        first = self._model.hf_tokenizer.token_to_id("<|notimestamps|>") + 1
         times = [segment.seek * FRAME_MS + (token - first) * STEP_MS for token in segment.tokens if token >= first]
         if not times:
             return round(segment.start * 1000), round(segment.end * 1000)
