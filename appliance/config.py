@@ -172,7 +172,8 @@ class Settings(BaseSettings):
     housekeeping_interval_s: float = Field(5, gt=0, description="Pause between two rounds of housekeeping.")
     link_expires_in: int = Field(3600, gt=0, description="Life of signed recording links in seconds.")
     watch_folder: str = Field(
-        "", description="Folder whose recordings become calls by themselves; empty: none. Its user must write there."
+        "",
+        description="Folder whose recordings become calls by themselves; empty: none. Housekeeping writes there.",
     )
     watch_stable_s: float = Field(
         30, gt=0, description="How long a file in the watch folder must be unchanged before it is taken, in seconds."

@@ -76,7 +76,8 @@ def whole(vault: Vault) -> list[str]:
 
 def make(site: Site, vault: Vault, report: Report, keep: int = 0) -> str:
     """Make a backup of a running installation; returns its name. `keep`: how many stay; 0: all. Raises StepFailed."""
-    with _alone(site), tempfile.TemporaryDirectory(prefix="backup-", dir=site.data_dir) as scratch:
+    site.backups.mkdir(mode=0o700, exist_ok=True)
+    with _alone(site), tempfile.TemporaryDirectory(dir=site.backups) as scratch:
         known = whole(vault)
         _remove(vault, known, objects=False)
         made_at = datetime.now(UTC)
@@ -105,7 +106,7 @@ def make(site: Site, vault: Vault, report: Report, keep: int = 0) -> str:
 @contextmanager
 def _alone(site: Site) -> Iterator[None]:
     """Two at a time would take each other for interrupted ones. Raises StepFailed."""
-    with (site.data_dir / "backup.lock").open("w") as lock:
+    with (site.backups / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from installer import accounts
 from installer.site import Site
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -28,7 +29,8 @@ def configure(site: Site) -> None:
             f"swift_hash_path_suffix = {secrets.token_hex(8)}\n[storage-policy:0]\nname = default\ndefault = yes\n",
             encoding="utf-8",
         )
-    ports, user = site.ports(), pwd.getpwuid(os.geteuid()).pw_name
+    ports = site.ports()
+    user = accounts.of("swift") if site.separate else pwd.getpwuid(os.geteuid()).pw_name
     backend = (TEMPLATES / "swift-backend.conf").read_text(encoding="utf-8")
     for server in BACKENDS:
         text = backend.format(port=ports[server], user=user, etc=etc, devices=devices, server=server)

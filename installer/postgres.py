@@ -26,12 +26,12 @@ def bin_dir() -> Path:
     return found[-1].parent
 
 
-def as_server_user(site: Site, command: list[str]) -> list[str]:
-    """A command that runs as the user of the server."""
+def as_owner(site: Site, command: list[str]) -> list[str]:
+    """A command that runs as whoever owns the cluster: a start may be about to give it to another user."""
     if os.geteuid() != 0:
         return command
-    user = site.postgres_user
-    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *command]
+    owner = site.postgres_data.stat()
+    return ["setpriv", f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups", *command]
 
 
 def initialise(site: Site) -> None:
@@ -51,13 +51,13 @@ def initialise(site: Site) -> None:
     passing.write_text(secret.read_text(encoding="utf-8"), encoding="utf-8")
     if os.geteuid() == 0:
         for path in (data, passing):
-            subprocess.run(["chown", site.postgres_user, str(path)], check=True)  # noqa: S607
+            subprocess.run(["chown", f"{site.postgres_user}:", str(path)], check=True)  # noqa: S607
     command = [
         str(bin_dir() / "initdb"),
         *("-D", str(data), "-U", ADMIN, f"--pwfile={passing}", "-E", "UTF8", "--locale=C.UTF-8"),
         *("--auth-local=scram-sha-256", "--auth-host=scram-sha-256", "--data-checksums"),
     ]
-    done = subprocess.run(as_server_user(site, command), cwd="/", capture_output=True, text=True, check=False)
+    done = subprocess.run(as_owner(site, command), cwd="/", capture_output=True, text=True, check=False)
     passing.unlink()
     if done.returncode:
         raise StepFailed(step="initdb", reason=done.stderr.strip()[-400:])
@@ -102,9 +102,10 @@ def create_database(site: Site) -> None:
     passwords = {OWNER: site.owner_password(), "appliance": site.facts()["POSTGRES_PASSWORD"]}
     with psycopg.connect(admin_address(site, "postgres"), autocommit=True, connect_timeout=3) as connection:
         for role, password in passwords.items():
-            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
-                create = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
-                connection.execute(create.format(sql.Identifier(role), sql.Literal(password)))
+            known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+            # A password that was changed in its file is the role's from the next start.
+            command = sql.SQL("ALTER ROLE {} PASSWORD {}" if known else "CREATE ROLE {} LOGIN PASSWORD {}")
+            connection.execute(command.format(sql.Identifier(role), sql.Literal(password)))
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
             create = sql.SQL("CREATE DATABASE {} OWNER {}")
             connection.execute(create.format(sql.Identifier(DATABASE), sql.Identifier(OWNER)))
@@ -125,4 +126,4 @@ def stop_leftover(site: Site) -> None:
     """Stop a server that outlived its supervisor."""
     if (site.postgres_data / "postmaster.pid").exists():
         command = [str(bin_dir() / "pg_ctl"), "-D", str(site.postgres_data), "-m", "fast", "-w", "-t", "30", "stop"]
-        subprocess.run(as_server_user(site, command), cwd="/", capture_output=True, check=False)
+        subprocess.run(as_owner(site, command), cwd="/", capture_output=True, check=False)

@@ -11,6 +11,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from installer import accounts
 from installer.ports import is_free
 
 FIRST_PORT, LAST_PORT = 21_000, 29_000
@@ -20,19 +21,6 @@ OWN_STORE_KEY = "calls:appliance"
 INNER = ("postgres", "s3", "account", "container", "object", "vllm")
 SOCKET_PATH_LIMIT = 100
 """A unix socket's path may have 107 bytes; supervisor adds a suffix while it starts."""
-
-
-def reachable_by(user: str, folder: Path) -> bool:
-    """Whether a user may pass through every folder above."""
-    account = pwd.getpwnam(user)
-    groups = set(os.getgrouplist(user, account.pw_gid))
-    for part in [folder, *folder.parents]:
-        if part.exists():
-            status = part.stat()
-            shift = 6 if status.st_uid == account.pw_uid else 3 if status.st_gid in groups else 0
-            if not status.st_mode >> shift & 1:
-                return False
-    return True
 
 
 @dataclass(frozen=True)
@@ -60,7 +48,19 @@ class Site:
     @property
     def postgres_user(self) -> str:
         """PostgreSQL refuses to run as root."""
-        return "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+        if os.geteuid() != 0:
+            return pwd.getpwuid(os.geteuid()).pw_name
+        return accounts.of("postgres") if self.separate else "postgres"
+
+    @property
+    def separate(self) -> bool:
+        """Whether each process has a user of its own."""
+        return accounts.separate(self.data_dir)
+
+    @property
+    def backups(self) -> Path:
+        """Where a backup is put together before it goes to its target."""
+        return self.data_dir / "backup"
 
     @property
     def postgres_data(self) -> Path:
@@ -72,7 +72,9 @@ class Site:
         for place in (below, beside):
             if (place / "PG_VERSION").exists():
                 return place
-        return below if os.geteuid() == 0 and not reachable_by("postgres", self.data_dir) else beside
+        if os.geteuid() != 0 or self.separate or accounts.reachable_by("postgres", self.data_dir):
+            return beside
+        return below
 
     @property
     def run_dir(self) -> Path:
@@ -97,10 +99,13 @@ class Site:
 
     def make_folders(self) -> None:
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        # What processes counted is of no use to those that come after a stop.
-        shutil.rmtree(self.data_dir / "metrics", ignore_errors=True)
+        if self.separate:
+            self.data_dir.chmod(0o751)  # each finds its own in it, and sees nothing of the rest
+        # What processes counted is of no use to those that come after a stop, and scratch files are made again.
+        for name in ("metrics", "scratch", "spool"):
+            shutil.rmtree(self.data_dir / name, ignore_errors=True)
         inner = (self.data_dir / name for name in ("spool", "scratch", "metrics"))
-        for folder in (self.logs, self.run_dir, *inner):
+        for folder in (self.logs, self.run_dir, self.backups, *inner):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
 

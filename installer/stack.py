@@ -18,7 +18,7 @@ import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error
 
-from installer import objects, postgres, supervisor
+from installer import accounts, objects, ownership, postgres, supervisor
 from installer.failures import PortTaken, StepFailed
 from installer.ports import is_free
 from installer.site import Site
@@ -68,8 +68,9 @@ def status(data_dir: Path) -> list[dict[str, Any]]:
 
 
 def _prepare(site: Site, port: int, report: Report, *, demo: bool, serves: bool) -> None:
-    site.make_folders()
+    accounts.ensure(site.data_dir, report)
     supervisor.end_leftovers(site)
+    site.make_folders()
     if serves and not is_free(port):
         raise PortTaken(port=port, other=port + 1)
     site.choose_ports()
@@ -80,6 +81,8 @@ def _prepare(site: Site, port: int, report: Report, *, demo: bool, serves: bool)
         postgres.initialise(site)
     if site.own_store:
         objects.configure(site)
+    if os.geteuid() == 0:
+        ownership.settle(site)
     supervisor.render(site)
 
 
@@ -89,6 +92,8 @@ def _adopt_port(site: Site, port: int, *, demo: bool) -> None:
         if not is_free(port):
             raise PortTaken(port=port, other=port + 1)
         site.write_settings(port, demo=demo)
+        if os.geteuid() == 0:
+            ownership.settle(site)
 
 
 def _application_is_current(site: Site) -> bool:

@@ -11,19 +11,24 @@ import time
 import xmlrpc.client
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from installer import objects, postgres, vllm
+from installer import accounts, objects, ownership, postgres, vllm
 from installer.failures import StepFailed
+from installer.setup import layout
 from installer.site import Site
 
 TEMPLATES = Path(__file__).parent / "templates"
 MARK = "CALL_ANALYTICS_SITE"
 """Variable that every process of an installation carries."""
+
+COMPILED = Path(cache_from_source(str(Path(__file__).parent.parent / "appliance" / "worker.py")))
+"""Beside the program only root may keep compiled modules; where it has not, each process keeps its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Program:
     stop_wait_s: int = 10
     group: bool = True
     user: str = ""
+    umask: str = "077"
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -47,6 +53,7 @@ APPLICATION = ("housekeeping", "analysis", "speech", "api")
 
 def programs(site: Site) -> list[Program]:
     """The whole tree, in the order of its start."""
+    separate = site.separate
     server_user = site.postgres_user if os.geteuid() == 0 else ""
     tree = []
     if site.own_database:
@@ -62,7 +69,17 @@ def programs(site: Site) -> list[Program]:
     commands = {name: [appliance, "worker", name] for name in APPLICATION[:3]} | {"api": [appliance, "api"]}
     for name, command in commands.items():
         tree.append(Program(name, command, 30, autostart=False, stop_signal="INT", stop_wait_s=30))
-    return tree
+    return [_separated(site, program) for program in tree] if separate else tree
+
+
+def _separated(site: Site, program: Program) -> Program:
+    """The same program as its own user. What it makes is readable and writable to those who share it with it."""
+    home = ownership.home(site, program.name)
+    environment = {**program.environment, "HOME": str(home)}
+    if not COMPILED.exists():
+        environment["PYTHONPYCACHEPREFIX"] = str(home / "compiled")
+    umask = "077" if program.name.split("-")[0] in accounts.OUTSIDE else "007"
+    return replace(program, user=accounts.of(program.name), environment=environment, umask=umask)
 
 
 def render(site: Site) -> Path:
@@ -75,6 +92,8 @@ def render(site: Site) -> Path:
         data_dir=site.data_dir,
         env_file=site.env_file,
         as_root="user = root" if os.geteuid() == 0 else "",
+        # Commands ask as the operator; no other process may stop its neighbours.
+        asked_by=f"chown = {layout.USER}:{layout.USER}" if site.separate else "",
     )
     for program in programs(site):
         text += body.format(
@@ -88,6 +107,7 @@ def render(site: Site) -> Path:
             group=str(program.group).lower(),
             logs=site.logs,
             user=f"user = {program.user}" if program.user else "",
+            umask=program.umask,
             environment=_told(program.environment),
         )
     target = site.data_dir / "supervisor.conf"

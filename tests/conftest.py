@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,18 @@ def recordings() -> Path:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """PostgreSQL and the object store, migrated; settings of this process point at them."""
-    folder = tmp_path_factory.mktemp("site")
+def site() -> Iterator[Site]:
+    """PostgreSQL and the object store, migrated; settings of this process point at them.
+
+    Not in a folder of pytest's: those are closed to other users again whenever a session starts beside this one.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="site-", ignore_cleanup_errors=True)
+    with folder as made, _started(Path(made)) as infrastructure:
+        yield infrastructure
+
+
+@contextmanager
+def _started(folder: Path) -> Iterator[Site]:
     let_in(folder)
     made = stack.up(folder, _free_port(), lambda _: None, infrastructure_only=True)
     with made.env_file.open("a", encoding="utf-8") as file:
@@ -53,7 +63,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def let_in(folder: Path) -> None:
-    """Let PostgreSQL's user reach a temporary folder of root's, whose own parents are closed to others."""
+    """Let the users of the processes reach a temporary folder of root's, whose own parents are closed to others."""
     for part in [folder, *folder.parents]:
         if part == Path(tempfile.gettempdir()) or part.stat().st_uid != os.geteuid():
             break

@@ -15,6 +15,7 @@ import openapi_spec_validator
 import pytest
 import typer
 from jsonschema import Draft202012Validator, FormatChecker
+from pydantic import SecretStr
 
 from appliance.api.documentation import examples
 from appliance.app import build
@@ -35,6 +36,14 @@ def test_every_setting_is_documented() -> None:
     assert not missing
     undescribed = [name for name, field in Settings.model_fields.items() if not field.description]
     assert not undescribed
+
+
+def test_every_key_is_in_the_inventory() -> None:
+    """docs/security.md says where it lies, who makes it and how it is changed."""
+    inventory = document("security.md").split("## Keys")[1].split("\n## ")[0]
+    secret = [name.upper() for name, field in Settings.model_fields.items() if field.annotation is SecretStr]
+    assert len(secret) > 5
+    assert not [name for name in secret if f"`{name}`" not in inventory]
 
 
 def test_no_setting_is_documented_that_does_not_exist() -> None:

@@ -36,6 +36,7 @@ def make(
     typer.echo(f"Backed up: {target.rstrip('/')}/{backup.make(site, vault.at(target), _tell, keep)}")
     part = site.data_dir / f"{LAST_BACKUP}.part"
     part.write_text(began.isoformat() + "\n", encoding="utf-8")
+    part.chmod(0o644)  # for the API, where that is another user; the folder lets nobody else in
     part.replace(site.data_dir / LAST_BACKUP)
 
 

@@ -99,7 +99,7 @@ def _tell_what_stays(elsewhere: list[str], *, with_data: bool) -> None:
         typer.echo(ours((f"Не тронуто то, на что указывали {names}", f"Left as it is: what {names} led to")))
     if not with_data:
         said = (
-            f"Учётная запись {layout.USER} осталась: данные принадлежат ей. ./install вернёт всё как было",
-            f"The account {layout.USER} stays, since the data are its own. ./install brings everything back",
+            f"Учётные записи {layout.USER}* остались: данные принадлежат им. ./install вернёт всё как было",
+            f"The accounts {layout.USER}* stay, since the data are theirs. ./install brings everything back",
         )
         typer.echo(ours(said))

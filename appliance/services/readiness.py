@@ -39,7 +39,7 @@ QUEUE_OLD_S = 3600.0
 BACKUP_OLD_S = 2 * 24 * 3600.0
 """One night may fail; after two, what was entrusted to the appliance lies in one place only."""
 
-LAST_BACKUP = "last-backup"
+LAST_BACKUP = "backup/last"
 
 CARD_KNOWN_S = 10
 """nvidia-smi takes a second on some machines; it is not asked more often than this."""

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from installer import accounts
 from installer.preflight import checks, facts, report
 from installer.setup import layout
 from installer.setup.step import Journal, Step, StepFails
@@ -68,7 +69,7 @@ class Preparation:
     def steps(self) -> list[Step]:
         return [
             Step("системные пакеты", "system packages", self._has_packages, self._install_packages),
-            Step("учётная запись", "account", self._has_account, self._make_account),
+            Step("учётные записи", "accounts", self._has_account, self._make_account),
             Step("папки", "folders", lambda: False, self._make_folders),
             Step("файлы выпуска", "release", self._has_release, self._copy_release),
             Step("пакеты Python", "Python packages", self._has_environment, self._make_environment),
@@ -100,17 +101,19 @@ class Preparation:
             self.journal.run(*apt, "install", *wanted, env=quiet)
 
     def _has_account(self) -> bool:
-        return bool(subprocess.run(["/usr/bin/id", layout.USER], capture_output=True, check=False).returncode == 0)
+        return not accounts.missing()
 
     def _make_account(self) -> None:
-        options = ["--system", "--user-group", "--home-dir", str(layout.DATA), "--shell", "/usr/sbin/nologin"]
-        self.journal.run("useradd", *options, layout.USER)
+        for command in accounts.missing():
+            self.journal.run(*command)
 
     def _make_folders(self) -> None:
         for folder in (layout.CONFIG, layout.DATA, layout.LOGS, layout.RUN):
             folder.mkdir(parents=True, exist_ok=True)
-            shutil.chown(folder, layout.USER, layout.USER)
-            folder.chmod(0o750)
+            shutil.chown(folder, "root", layout.USER)
+            folder.chmod(0o751 if folder in {layout.DATA, layout.RUN} else 0o750)
+        (layout.DATA / "models").mkdir(exist_ok=True)
+        shutil.chown(layout.DATA / "models", layout.USER, layout.USER)  # `weights fetch`
         layout.RELEASES.mkdir(parents=True, exist_ok=True)
         # One tree of processes for demo and production: the same names below the data folder, here leading elsewhere.
         links = {"appliance.env": layout.CONFIG / "appliance.env", "log": layout.LOGS, "run": layout.RUN}
@@ -138,6 +141,8 @@ class Preparation:
                 self._fill(self.release / name, self.bundle / wheels)
         pip = [str(self.release / ".venv" / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-index"]
         self.journal.run(*pip, "--no-deps", "--no-build-isolation", "-e", str(self.release), cwd=self.release)
+        # No process may write here later.
+        self.journal.run(pip[0], "-m", "compileall", "-q", "appliance", "installer", cwd=self.release)
         (self.release / ".venv" / ".complete").touch()
 
     def _fill(self, environment: Path, wheels: Path) -> None:

@@ -76,9 +76,7 @@ class Commissioning:
             shutil.copyfile(self.chosen.tls_key, folder / "server.key")
         else:
             certificate.make(folder, self.chosen.name, _addresses())
-        for file in (folder, *folder.iterdir()):
-            shutil.chown(file, layout.USER, layout.USER)
-        (folder / "server.key").chmod(0o600)
+        (folder / "server.key").chmod(0o600)  # the API's user gets it at the start
 
     def _has_settings(self) -> bool:
         return "PORT" in facts()
@@ -94,7 +92,6 @@ class Commissioning:
         file = layout.CONFIG / "appliance.env"
         file.touch(mode=0o600)
         file.write_text("".join(f"{name}={value}\n" for name, value in sorted(chosen.items())), encoding="utf-8")
-        shutil.chown(file, layout.USER, layout.USER)
 
     def _switch(self) -> None:
         layout.point_current_at(self.version)

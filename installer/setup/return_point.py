@@ -1,6 +1,6 @@
 """The database as it was before an upgrade: `python -m installer.setup.return_point save|migrate|restore|forget`.
 
-Run as the appliance's own user while the tree is down. A copy within the cluster takes seconds where a dump takes
+Run as root while the tree is down. A copy within the cluster takes seconds where a dump takes
 minutes, and nothing is in it that was not in the original. A company's own database, where nobody here may make a
 second one, is dumped into a file.
 """
@@ -41,6 +41,7 @@ def save(site: Site) -> None:
     """Copy the database; an older copy goes."""
     if not site.own_database:
         part = _dump(site).with_suffix(".part")
+        part.touch(mode=0o600)
         dump = [str(postgres.bin_dir() / "pg_dump"), "--format=custom", f"--file={part}"]
         backup.run("pg_dump", dump, site.facts()["DATABASE_URL"])
         part.replace(_dump(site))

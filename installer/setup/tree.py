@@ -16,9 +16,11 @@ WRAPPER = f"""#!/bin/sh
 export DATA_DIR={layout.DATA} APPLIANCE_ENV_FILE={layout.DATA}/appliance.env MODELS_DIR={layout.DATA}/models
 cd /
 if [ "$(id -u)" -eq 0 ]; then
-    # The only command that its own user could not carry out.
-    [ "${{1:-}}" = uninstall ] && exec {layout.CURRENT}/.venv/bin/appliance "$@"
-    install -d -o {layout.USER} -g {layout.USER} -m 0750 {layout.RUN}
+    install -d -o root -g root -m 0751 {layout.RUN}
+    case "${{1:-}} ${{2:-}}" in
+        # What starts and stops processes of several users, or takes them off the machine, is root's.
+        "up "* | "down "* | "uninstall "* | "backup restore") exec {layout.CURRENT}/.venv/bin/appliance "$@" ;;
+    esac
     exec runuser -u {layout.USER} -- {layout.CURRENT}/.venv/bin/appliance "$@"
 fi
 exec {layout.CURRENT}/.venv/bin/appliance "$@"

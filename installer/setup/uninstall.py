@@ -6,9 +6,9 @@ Accounts stay with the data: files of an account that is gone would belong to wh
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
+from installer import accounts
 from installer.setup import layout
 from installer.setup.step import Journal, Step
 from installer.setup.tree import Tree, facts
@@ -55,7 +55,7 @@ class Removal:
     def steps(self) -> list[Step]:
         data = [
             Step("данные, настройки, журналы", "data, settings, logs", self._has_no_data, self._remove_data),
-            Step("учётная запись", "account", self._has_no_account, self._remove_account),
+            Step("учётные записи", "accounts", self._has_no_account, self._remove_account),
         ]
         return [
             Step("остановка", "stopping", self._has_no_release, self._stop),
@@ -92,7 +92,12 @@ class Removal:
                 shutil.rmtree(place)
 
     def _has_no_account(self) -> bool:
-        return subprocess.run(["/usr/bin/id", layout.USER], capture_output=True, check=False).returncode != 0
+        return not self._accounts()
 
     def _remove_account(self) -> None:
-        self.journal.run("userdel", layout.USER)
+        for user in self._accounts():
+            self.journal.run("userdel", user)
+
+    def _accounts(self) -> list[str]:
+        """Whose group it is goes last."""
+        return [user for user in (*map(accounts.of, accounts.SUFFIXES), layout.USER) if accounts.exists(user)]

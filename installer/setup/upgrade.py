@@ -53,7 +53,7 @@ class Upgrade:
     def _database(self, what: str) -> None:
         python = layout.RELEASES / self.new / ".venv" / "bin" / "python"
         command = [str(python), "-m", "installer.setup.return_point", what]
-        self.journal.run("runuser", "-u", layout.USER, "--", *command, cwd=layout.RELEASES / self.new)
+        self.journal.run(*command, cwd=layout.RELEASES / self.new)
 
     def _switch(self) -> None:
         write_units(layout.RELEASES / self.new)

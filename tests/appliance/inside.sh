@@ -21,11 +21,27 @@ say "install"
 password=$(sed -n 's#^boss@dealer.example / \([^ ]*\) .*#\1#p' /tmp/install.out)
 [ -n "$password" ]
 ! grep -rqF "$password" /var/log/call-analytics || exit 1
-[ "$(stat -c '%a %U' /etc/call-analytics/appliance.env)" = "600 call-analytics" ]
+[ "$(stat -c '%a %U:%G' /etc/call-analytics/appliance.env)" = "640 root:call-analytics" ]
 
 say "status"
 call-analytics status
-[ "$(ps -o user= -C appliance 2>/dev/null | sort -u | grep -vc call-analytics || true)" = 0 ]
+
+say "every process is a user of its own, and reads what is its own"
+owners() { for p in /proc/[0-9]*; do tr '\0' ' ' <"$p/cmdline" 2>/dev/null | grep -q -- "$1" && stat -c %U "$p"; done | sort -u | tr '\n' ' '; }
+data=/var/lib/call-analytics
+[ "$(owners 'bin/postgres -D')" = "call-analytics-db " ]
+[ "$(owners 'bin/swift-[a-z]*-server')" = "call-analytics-store " ]
+[ "$(owners 'bin/appliance api')" = "call-analytics-api " ]
+[ "$(owners 'bin/appliance worker speech')" = "call-analytics-speech " ]
+[ "$(owners 'bin/appliance worker analysis')" = "call-analytics-analysis " ]
+[ "$(owners 'bin/appliance worker housekeeping')" = "call-analytics-house " ]
+as() { runuser -u "call-analytics-$1" -- "${@:2}" >/dev/null 2>&1; }
+as api cat $data/appliance.env
+for user in db store llm; do ! as $user cat $data/appliance.env || exit 1; done
+for user in store api speech analysis house; do ! as $user ls $data/postgres || exit 1; done
+for user in db api speech analysis house; do ! as $user ls $data/swift || exit 1; done
+for user in db store speech analysis house; do ! as $user cat /etc/call-analytics/tls/server.key || exit 1; done
+for user in db store api speech analysis house; do ! as $user cat $data/postgres-owner.password || exit 1; done
 
 say "a call is analysed, over HTTPS by the certificate that the install made"
 api login boss@dealer.example "$password"
@@ -39,6 +55,15 @@ say "the demo password is refused"
 say "stop and start keep everything"
 call-analytics down
 ! call-analytics status || exit 1
+PORT=$port call-analytics up
+api processed "$call" | cmp - /tmp/call.json
+
+say "a backup takes the place of what is there"
+call-analytics backup make /var/lib/call-analytics/backup/here
+backup=$(call-analytics backup list /var/lib/call-analytics/backup/here | cut -d' ' -f1)
+call-analytics backup verify "$backup"
+call-analytics down
+call-analytics backup restore "$backup" --replace
 PORT=$port call-analytics up
 api processed "$call" | cmp - /tmp/call.json
 

@@ -18,7 +18,7 @@ from cryptography import x509
 
 from installer import certificate, service
 from installer.bundle import debs, seal, wheels
-from installer.setup import layout
+from installer.setup import layout, tree
 from installer.setup.step import Journal, Step, StepFails
 from installer.site import Site
 from tests.conftest import PASSWORD, ROOT, Running, _free_port, wait_until
@@ -99,10 +99,28 @@ def test_the_unit_files_hold() -> None:
     parsed.optionxform = str  # type: ignore[assignment,method-assign]
     parsed.read(UNITS / "call-analytics.service")
     unit = parsed["Service"]
-    assert (unit["Type"], unit["Restart"], unit["User"]) == ("notify", "always", layout.USER)
+    assert (unit["Type"], unit["Restart"], unit["User"]) == ("notify", "always", "root")
+    # What it takes to start processes as their own users, and to see and stop them; none of it is left to them.
+    assert set(unit["CapabilityBoundingSet"].split()) == {
+        *("CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_CHOWN", "CAP_FOWNER", "CAP_DAC_OVERRIDE", "CAP_SYS_PTRACE")
+    }
+    assert unit["NoNewPrivileges"] == "true"
     assert float(unit["WatchdogSec"]) >= 4 * service.LOOK_EVERY_S
     assert unit["Environment"].split()[0] == f"DATA_DIR={layout.DATA}"
     assert unit["ExecStart"].startswith(str(layout.CURRENT))
+
+
+def test_a_backup_is_made_every_night_and_old_ones_go() -> None:
+    timer, unit = (
+        dict(line.split("=", 1) for line in (UNITS / name).read_text(encoding="utf-8").splitlines() if "=" in line)
+        for name in ("call-analytics-backup.timer", "call-analytics-backup.service")
+    )
+    assert timer["OnCalendar"].startswith("*-*-* ")
+    assert timer["Persistent"] == "true"  # a machine that was off at night makes it up
+    assert "call-analytics-backup.timer" in tree.UNITS  # enabled by the installation
+    assert unit["ExecStart"].endswith("appliance backup make ${BACKUP_DIR} --keep ${BACKUP_KEEP}")
+    assert "BACKUP_KEEP=14" in unit["Environment"]
+    assert unit["User"] == layout.USER
 
 
 def test_systemd_finds_no_fault_with_the_unit_files(tmp_path: Path) -> None:

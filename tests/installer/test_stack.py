@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import configparser
 import io
 import os
+import secrets
 import shlex
 import signal
 import socket
@@ -76,11 +78,46 @@ def test_ranges_and_deletion_work_on_the_bundled_store(own: Site) -> None:
 
 
 def test_secrets_are_the_owners_alone(own: Site) -> None:
-    assert stat.S_IMODE(own.env_file.stat().st_mode) == 0o600
+    # With users of their own, the group of those that need them; who that is: test_accounts.py.
+    assert stat.S_IMODE(own.env_file.stat().st_mode) == (0o640 if own.separate else 0o600)
     facts = own.facts()
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert not [name for name in ("JWT_SECRET", "POSTGRES_PASSWORD", "S3_SECRET_KEY") if facts[name] in listed]
     assert len(facts["JWT_SECRET"]) == 64
+
+
+def test_no_log_grows_for_ever(own: Site) -> None:
+    """As docs/security.md says how long each is kept."""
+    parsed = configparser.ConfigParser(interpolation=None)
+    parsed.read(own.data_dir / "supervisor.conf")
+    kept = {
+        name: (parsed[name]["stdout_logfile_maxbytes"], parsed[name]["stdout_logfile_backups"])
+        for name in parsed.sections()
+        if name.startswith("program:")
+    }
+    assert len(kept) == len(supervisor.INFRASTRUCTURE) + len(supervisor.APPLICATION)
+    assert set(kept.values()) == {("20MB", "5")}
+    head = parsed["supervisord"]
+    assert (head["logfile_maxbytes"], head["logfile_backups"]) == ("5MB", "2")
+
+
+def test_changed_passwords_are_good_from_the_next_start(own: Site) -> None:
+    """As docs/security.md says how keys are changed; the old ones are good for nothing."""
+    remember(own, "before-change")
+    before = own.facts()
+    old = [before["DATABASE_URL"], postgres.owner_address(own)]
+    text = own.env_file.read_text(encoding="utf-8")
+    for name in ("POSTGRES_PASSWORD", "S3_SECRET_KEY"):
+        text = text.replace(before[name], secrets.token_hex(32))
+    stack.down(own.data_dir)
+    own.env_file.write_text(text, encoding="utf-8")
+    (own.data_dir / "postgres-owner.password").unlink()
+    stack.up(own.data_dir, int(before["PORT"]), lambda _: None, infrastructure_only=True)
+    assert remembered(own, "before-change")
+    psycopg.connect(own.facts()["DATABASE_URL"]).close()
+    for address in old:
+        with pytest.raises(psycopg.OperationalError, match="password"):
+            psycopg.connect(address)
 
 
 def test_every_inner_service_listens_on_loopback_alone(own: Site) -> None:
@@ -246,7 +283,14 @@ def test_a_program_is_told_its_secrets_where_only_its_user_can_read(own: Site, t
     command = ["/bin/sh", "-c", f'printf %s "$VLLM_API_KEY" > {out}; exec sleep 600']
     text = (supervisor.TEMPLATES / "program.conf").read_text()
     told = supervisor._told({"VLLM_API_KEY": secret})
-    fields = {"directory": "/", "priority": 1, "autostart": "true", "stop_signal": "TERM", "stop_wait_s": 1}
+    fields = {
+        "directory": "/",
+        "priority": 1,
+        "autostart": "true",
+        "stop_signal": "TERM",
+        "stop_wait_s": 1,
+        "umask": "077",
+    }
     head = f"[supervisord]\nnodaemon = true\nlogfile = {tmp_path}/log\npidfile = {tmp_path}/pid\nuser = root\n"
     quoted = shlex.join(command).replace("%", "%%")
     made = text.format(name="x", command=quoted, group="true", logs=tmp_path, user="", environment=told, **fields)
