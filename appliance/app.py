@@ -133,11 +133,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     spool.mkdir(parents=True, exist_ok=True)
     tempfile.tempdir = str(spool)  # uploads are spooled beside the data, not into a small /tmp
     app.state.stream = stream.Stream()
-    following = asyncio.create_task(app.state.stream.follow())
+    tasks = [asyncio.create_task(work) for work in (app.state.stream.follow(), app.state.stream.attend())]
     try:
         yield
     finally:
-        following.cancel()
+        for task in tasks:
+            task.cancel()
 
 
 def build() -> FastAPI:

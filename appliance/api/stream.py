@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import random
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -75,11 +76,20 @@ def _written(body: dict[str, Any]) -> str:
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
 
 
+PING = _written({"type": "ping", "data": {}})
+
+
 @dataclass(eq=False, slots=True)
 class Client:
     viewer: Viewer
     base_url: str
-    queue: asyncio.Queue[Announcement] = field(default_factory=lambda: asyncio.Queue(QUEUE_LENGTH))
+    token: str
+    queue: asyncio.Queue[Announcement | None] = field(default_factory=lambda: asyncio.Queue(QUEUE_LENGTH))
+    """What it is to be told; None is a ping."""
+
+    told_at: float = field(default_factory=time.monotonic)
+    # A thousand that come at once are not to be checked at once.
+    check_at: float = field(default_factory=lambda: time.monotonic() + random.uniform(0, RECHECK_S))  # noqa: S311
     closing: tuple[int, str] | None = None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -136,6 +146,33 @@ class Stream:
             for client in list(self.clients):
                 client.offer(announcement)
         return last_seen
+
+    async def attend(self) -> None:
+        """Once a second, until cancelled: ping who has heard nothing for long, look at tokens for which it is time.
+
+        One task and one question for all of them: a thousand clients that each ask by themselves delay every event.
+        """
+        while True:
+            await asyncio.sleep(1)
+            now = time.monotonic()
+            for client in self.clients:
+                if now - client.told_at > HEARTBEAT_S and client.queue.empty():
+                    client.queue.put_nowait(None)
+            if due := [client for client in self.clients if client.check_at <= now]:
+                await self._check(due)
+
+    async def _check(self, due: list[Client]) -> None:
+        """Whether the tokens still live: they may have expired. Roles may have changed, too."""
+        try:
+            living = await run_in_threadpool(sessions.living, {client.token for client in due})
+        except SQLAlchemyError:
+            return  # the database is away: as long as it is, there is nothing to tell either
+        for client in due:
+            client.check_at = time.monotonic() + RECHECK_S
+            if viewer := living.get(client.token):
+                client.viewer = viewer
+            else:
+                client.close(UNAUTHORIZED, "session ended")
 
     def _end(self, session: UUID) -> None:
         for client in self.clients:
@@ -209,13 +246,13 @@ async def follow_calls(websocket: WebSocket) -> None:
     last_event_id = int(resume) if resume.isdigit() and len(resume) < 19 else None
     stream: Stream = websocket.app.state.stream
     reached_at = settings().public_url or str(websocket.base_url).replace("ws", "http", 1)
-    client = Client(viewer, reached_at.rstrip("/"))
+    client = Client(viewer, reached_at.rstrip("/"), token)
     stream.clients.add(client)
     metrics.WEBSOCKET_CLIENTS.inc()
     log.info("websocket_opened", user_id=str(viewer.id))
     try:
         async with _reader(websocket) as gone:
-            await _serve(websocket, client, token, last_event_id, gone)
+            await _serve(websocket, client, last_event_id, gone)
     except (WebSocketDisconnect, RuntimeError):
         pass  # the client went away while we were writing
     finally:
@@ -249,35 +286,18 @@ async def _replay(websocket: WebSocket, client: Client, last_event_id: int) -> i
     return last_event_id
 
 
-async def _serve(
-    websocket: WebSocket, client: Client, token: str, last_event_id: int | None, gone: asyncio.Task[None]
-) -> None:
+async def _serve(websocket: WebSocket, client: Client, last_event_id: int | None, gone: asyncio.Task[None]) -> None:
     """Write events until the client is gone or is to be closed; a write that hangs is not waited for."""
     closing = asyncio.create_task(client.wake.wait())
     sending = asyncio.create_task(_send(websocket, client, last_event_id))
-    checking = asyncio.create_task(_check(client, token))
     try:
-        await asyncio.wait({closing, sending, checking, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({closing, sending, gone}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (closing, sending, checking):
+        for task in (closing, sending):
             task.cancel()
     if client.closing is not None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(websocket.close(*client.closing), CLOSING_S)
-
-
-async def _check(client: Client, token: str) -> None:
-    """Look now and then whether the token still lives: it may have expired. The role may have changed, too."""
-    pause_s = random.uniform(0, RECHECK_S)  # noqa: S311 - a thousand that came at once are not to check at once
-    while True:
-        await asyncio.sleep(pause_s)
-        pause_s = RECHECK_S
-        try:
-            client.viewer = await run_in_threadpool(sessions.authenticate, token)
-        except (failures.NotAuthenticated, failures.PasswordChangeRequired):
-            client.close(UNAUTHORIZED, "session ended")
-        except SQLAlchemyError:
-            continue  # the database is away: as long as it is, there is nothing to tell either
 
 
 async def _send(websocket: WebSocket, client: Client, last_event_id: int | None) -> None:
@@ -285,11 +305,10 @@ async def _send(websocket: WebSocket, client: Client, last_event_id: int | None)
     if last_event_id is not None:
         last_event_id = await _replay(websocket, client, last_event_id)
     while True:
-        try:
-            async with asyncio.timeout(HEARTBEAT_S):
-                announcement = await client.queue.get()
-        except TimeoutError:
-            await websocket.send_json({"type": "ping", "data": {}})
+        announcement = await client.queue.get()
+        client.told_at = time.monotonic()
+        if announcement is None:
+            await websocket.send_text(PING)
             continue
         if announcement.event_id is not None and last_event_id is not None:
             if announcement.event_id <= last_event_id:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -31,6 +33,8 @@ FAILURES_FORGOTTEN_S = 24 * 3600
 
 NOBODY = passwords.HASHES.hash(secrets.token_hex())
 """Verified where there is no such account, so that both answers take the same time."""
+
+WHO = (User.id, User.name, User.role, User.must_change_password)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +166,42 @@ def authenticate(token: str, *, to_change_password: bool = False) -> Viewer:
     Raises NotAuthenticated, and PasswordChangeRequired where somebody else chose the password and FIRST_PASSWORD is
     enforced; `to_change_password` lets such a user in.
     """
+    user_id, family = _named(token)
+    with db.reading() as session:
+        user = session.execute(
+            select(*WHO).where(
+                User.id == user_id,
+                User.is_active,
+                ~select(RevokedToken).where(RevokedToken.family == family).exists(),
+            )
+        ).one_or_none()
+    if user is None:
+        raise failures.NotAuthenticated
+    if _must_change(user.must_change_password) and not to_change_password:
+        raise failures.PasswordChangeRequired
+    return Viewer(user.id, user.name, user.role, family)
+
+
+def living(tokens: Iterable[str]) -> dict[str, Viewer]:
+    """Those of many access tokens that `authenticate` would let in, by one look into the database."""
+    named = {}
+    for token in tokens:
+        with suppress(failures.NotAuthenticated):
+            named[token] = _named(token)
+    named_users, families = {user_id for user_id, _ in named.values()}, {family for _, family in named.values()}
+    with db.reading() as session:
+        found = session.execute(select(*WHO).where(User.id.in_(named_users), User.is_active))
+        users = {user.id: user for user in found}
+        ended = set(session.scalars(select(RevokedToken.family).where(RevokedToken.family.in_(families))))
+    return {
+        token: Viewer(user.id, user.name, user.role, family)
+        for token, (user_id, family) in named.items()
+        if family not in ended and (user := users.get(user_id)) and not _must_change(user.must_change_password)
+    }
+
+
+def _named(token: str) -> tuple[UUID, UUID]:
+    """Whom a valid access token names: the user and the session. Raises NotAuthenticated."""
     try:
         claims = jwt.decode(
             token,
@@ -174,19 +214,12 @@ def authenticate(token: str, *, to_change_password: bool = False) -> Viewer:
         raise failures.NotAuthenticated from None
     if claims["typ"] != "access":
         raise failures.NotAuthenticated
-    with db.reading() as session:
-        user = session.execute(
-            select(User.id, User.name, User.role, User.must_change_password).where(
-                User.id == user_id,
-                User.is_active,
-                ~select(RevokedToken).where(RevokedToken.family == family).exists(),
-            )
-        ).one_or_none()
-    if user is None:
-        raise failures.NotAuthenticated
-    if user.must_change_password and settings().first_password == "enforced" and not to_change_password:  # noqa: S105
-        raise failures.PasswordChangeRequired
-    return Viewer(user.id, user.name, user.role, family)
+    return user_id, family
+
+
+def _must_change(chosen_by_another: bool) -> bool:
+    """Whether a password that somebody else chose keeps its user out of everything else."""
+    return chosen_by_another and settings().first_password == "enforced"  # noqa: S105 - a policy
 
 
 def _issue(session: Session, user: User, family: UUID, began_at: datetime) -> LoggedIn:

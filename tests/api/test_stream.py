@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from appliance.api import stream
+from appliance.models import RevokedToken
+from appliance.services import sessions
 from appliance.store import db, events
+from appliance.store.visibility import Viewer
 from tests.conftest import SAMPLES, Running, processed, upload, wait_until
 
 
@@ -187,3 +194,53 @@ def raw_socket(running: Running, token: str) -> Iterator[socket.socket]:
         )
         assert b" 101 " in plain.recv(64)
         yield plain
+
+
+def attended(client: stream.Client, seconds: float) -> stream.Client:
+    """A client that a process has looked after for so long."""
+
+    async def attend() -> None:
+        here = stream.Stream()
+        here.clients.add(client)
+        task = asyncio.create_task(here.attend())
+        await asyncio.sleep(seconds)
+        task.cancel()
+
+    asyncio.run(attend())
+    return client
+
+
+NOBODY = Viewer(uuid4(), "", "manager", uuid4())
+
+
+def test_who_has_heard_nothing_for_long_is_pinged_once() -> None:
+    """And not again until it was sent: a client that hangs is not fed."""
+    silent, recent = stream.Client(NOBODY, "", ""), stream.Client(NOBODY, "", "")
+    silent.told_at -= stream.HEARTBEAT_S
+    for client in (silent, recent):
+        client.check_at = float("inf")
+        attended(client, 2.5)
+    assert [client.queue.qsize() for client in (silent, recent)] == [1, 0]
+    assert silent.queue.get_nowait() is None
+
+
+def test_a_client_whose_token_has_died_is_closed(running: Running, people: dict[str, str]) -> None:
+    """Also where nobody told of it; who is let in is known by the role of today."""
+    dead, alive = (token_of(running.client(people["admin"])) for _ in range(2))
+    family = sessions.authenticate(dead).session
+    with db.unit_of_work() as session:
+        session.add(RevokedToken(family=family, expires_at=datetime.now(UTC) + timedelta(hours=1)))
+    tokens = {"dead": dead, "alive": alive, "no token": "x"}
+    clients = {name: stream.Client(NOBODY, "", token, check_at=0) for name, token in tokens.items()}
+    for client in clients.values():
+        attended(client, 2)
+    assert {name for name, client in clients.items() if client.closing} == {"dead", "no token"}
+    assert clients["dead"].closing == (stream.UNAUTHORIZED, "session ended")
+    assert clients["alive"].viewer == sessions.authenticate(alive)
+    assert clients["alive"].check_at > time.monotonic()
+
+
+def test_many_tokens_are_looked_at_as_each_by_itself(running: Running, people: dict[str, str]) -> None:
+    tokens = [token_of(running.client(people[name])) for name in ("admin", "anna", "analyst")]
+    assert sessions.living([*tokens, "x"]) == {token: sessions.authenticate(token) for token in tokens}
+    assert sessions.living([]) == {}
