@@ -146,8 +146,8 @@ class TrialOut(Shape):
     latency_ms: int
     prompt_tokens: int
     completion_tokens: int
-    cost: float = Field(description="US dollars")
-    requests: int = Field(description="More than one where the first answer had to be repaired")
+    cost: float = Field(description="US dollars, valid answer or not")
+    requests: int = Field(description="Those answered: two where the first answer had to be repaired")
     error: Failure | None
 
     @classmethod
@@ -157,10 +157,10 @@ class TrialOut(Shape):
             model=tried.model or tried.profile.model,
             valid=tried.error is None,
             latency_ms=tried.latency_ms,
-            prompt_tokens=tried.prompt_tokens,
-            completion_tokens=tried.completion_tokens,
-            cost=round(tried.cost, 6),
-            requests=tried.requests,
+            prompt_tokens=tried.used.prompt_tokens,
+            completion_tokens=tried.used.completion_tokens,
+            cost=round(tried.used.cost, 6),
+            requests=tried.used.requests,
             error=Failure(code=tried.error.code, message=str(tried.error)) if tried.error else None,
         )
 

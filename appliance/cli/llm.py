@@ -58,8 +58,9 @@ def try_out(
     from appliance.services import language_models
 
     tried = language_models.try_out(None, name)
+    used = tried.used
+    effort = f"{tried.latency_ms} ms, {used.prompt_tokens} + {used.completion_tokens} tokens, {used.cost:.6f} USD"
     if tried.error:
-        typer.echo(f"{tried.profile.name}: {tried.error.code} after {tried.latency_ms} ms: {tried.error}", err=True)
+        typer.echo(f"{tried.profile.name}: {tried.error.code}, {effort}: {tried.error}", err=True)
         raise typer.Exit(1)
-    tokens = f"{tried.prompt_tokens} + {tried.completion_tokens} tokens"
-    typer.echo(f"{tried.profile.name} ({tried.model}): valid, {tried.latency_ms} ms, {tokens}, {tried.cost:.6f} USD")
+    typer.echo(f"{tried.profile.name} ({tried.model}): valid, {effort}")

@@ -13,7 +13,7 @@ from statistics import fmean, median
 
 import numpy as np
 
-from appliance.engines.language import Analysis, AnalysisRecord, Analyst
+from appliance.engines.language import Analysis, AnalysisRecord, Analyst, Used
 from appliance.engines.language.answer import is_in
 from appliance.engines.language.builtin.lemmas import lemmas_of
 from appliance.engines.language.builtin.ontology import ontology
@@ -48,6 +48,7 @@ class Judged:
 
     dialogue: Dialogue
     elapsed_s: float
+    used: Used
     record: AnalysisRecord | None = None
     failure: str = ""
 
@@ -69,7 +70,7 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """What the analyses took: seconds of one call, requests and tokens of all of them, US dollars."""
+    """What the calls took: seconds of one; requests, tokens and US dollars of all, valid analyses or not."""
 
     latency_p50_s: float
     latency_p95_s: float
@@ -83,7 +84,7 @@ class Effort:
 class GroupScore:
     """How the calls of one group went; shares are 0-1, None where none of them has the label.
 
-    valid: the share of calls with a valid analysis; all other figures are of those calls. failures: by code.
+    valid: the share of calls with a valid analysis; all figures but effort are of those calls. failures: by code.
     correlation: Pearson's, of the score with the label as -1, 0, 1. outcome_f1: mean F1 of all kinds of outcome.
     """
 
@@ -167,8 +168,8 @@ def _judged(analyst: Analyst, dialogue: Dialogue) -> Judged:
     try:
         record = analyst.analyse(dialogue.conversation)
     except (EngineError, ApplianceError) as error:
-        return Judged(dialogue, time.monotonic() - began, failure=error.code)
-    return Judged(dialogue, time.monotonic() - began, record)
+        return Judged(dialogue, time.monotonic() - began, analyst.used, failure=error.code)
+    return Judged(dialogue, time.monotonic() - began, analyst.used, record)
 
 
 def score(group: str, judged: Sequence[Judged]) -> GroupScore:
@@ -247,15 +248,14 @@ def _proofs(dialogue: Dialogue, details: Details) -> list[bool]:
 
 
 def _effort(judged: Sequence[Judged]) -> Effort:
-    records = [j.record for j in judged if j.record]
     p50, p95 = np.percentile([j.elapsed_s for j in judged], (50, 95))
     return Effort(
         latency_p50_s=float(p50),
         latency_p95_s=float(p95),
-        requests=sum(record.requests for record in records),
-        prompt_tokens=sum(record.prompt_tokens for record in records),
-        completion_tokens=sum(record.completion_tokens for record in records),
-        cost=sum(record.cost for record in records),
+        requests=sum(j.used.requests for j in judged),
+        prompt_tokens=sum(j.used.prompt_tokens for j in judged),
+        completion_tokens=sum(j.used.completion_tokens for j in judged),
+        cost=sum(j.used.cost for j in judged),
     )
 
 

@@ -13,13 +13,13 @@ LABELS = (
     "Labels: sentiment right, and the mean F1 of its three classes (a call is mostly neutral, so accuracy flatters); "
     "correlation of the score with the label as -1, 0, 1; micro-F1 of intents and topics; outcome right and the mean "
     "F1 of its kinds; action items matched one to one with the labelled ones, precision and recall. "
-    "Precision and recall stand in brackets. Calls without a valid analysis count nowhere but in their column."
+    "Precision and recall stand in brackets. Calls without a valid analysis count in their column and as effort alone."
 )
 ANSWERS = (
     "Answers: valid by the schema after at most one repair; words of the summary; claims whose words stand in the "
     "segment that they name, of all that were made."
 )
-EFFORT = "Effort: seconds from the question to the checked analysis of one call; tokens and US dollars of valid ones."
+EFFORT = "Effort: seconds from the question to the end of one call; tokens and US dollars of all, valid or not."
 
 Column = tuple[str, Callable[[GroupScore], str]]
 

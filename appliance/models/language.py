@@ -37,7 +37,8 @@ class LlmChoice(Base):
 class LlmRequest(Base):
     """A request that leaves the machine or has a price: written before it is sent, completed when it is over.
 
-    `reserved_cost` is the most that it can cost; it counts until `done_at` says what it did cost.
+    `reserved_cost` is the most that it can cost; it counts until `cost` says what it did cost, which it never does
+    where the endpoint did not tell how many tokens it worked on: an answer that broke off, or took too long.
     """
 
     __tablename__ = "llm_requests"

@@ -84,6 +84,7 @@ class ReanalysisTask(Base):
     deaths: Mapped[int] = mapped_column(server_default=text("0"), default=0)
     error_code: Mapped[str | None] = mapped_column(comment="Why it failed, was skipped or is tried again")
     cost: Mapped[float] = mapped_column(server_default=text("0"), default=0.0, comment="US dollars, preview included")
+    preview_cost: Mapped[float] = mapped_column(server_default=text("0"), default=0.0, comment="Of the preview alone")
     old_version: Mapped[int | None] = mapped_column(
         comment="The call's analysis when the preview looked at it; 0: none"
     )

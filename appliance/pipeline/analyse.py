@@ -103,9 +103,6 @@ def pause(seconds: float, check: Callable[[], None]) -> None:
 def measure(profile: Profile, record: AnalysisRecord, elapsed_ms: int) -> None:
     """Put an analysis that was made into the metrics and the log."""
     metrics.LLM_SECONDS.labels(profile.name).observe(elapsed_ms / 1000)
-    metrics.LLM_TOKENS.labels(profile.name, "prompt").inc(record.prompt_tokens)
-    metrics.LLM_TOKENS.labels(profile.name, "completion").inc(record.completion_tokens)
-    metrics.LLM_COST.labels(profile.name).inc(profile.cost(record.prompt_tokens, record.completion_tokens))
     log.info(
         "call_analysed",
         provider=record.provider,

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
+from appliance import metrics
 from appliance.config import Settings
 from appliance.engines.language.profiles import Profile, check_allowed
 from appliance.engines.language.transport import Exchange
@@ -100,7 +101,11 @@ class Ledger:
         return most
 
     def done(self, exchange: Exchange) -> None:
-        """Put what it did cost in the place of what was reserved."""
+        """Put what it did cost in the place of what was reserved; where nobody said, what was reserved counts."""
+        profile = exchange.profile.name
+        metrics.LLM_TOKENS.labels(profile, "prompt").inc(exchange.prompt_tokens)
+        metrics.LLM_TOKENS.labels(profile, "completion").inc(exchange.completion_tokens)
+        metrics.LLM_COST.labels(profile).inc(exchange.charged)
         if exchange.ticket is None:
             return
         with db.unit_of_work() as session:

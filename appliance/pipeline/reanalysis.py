@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from appliance import logs, metrics
 from appliance.config import settings
-from appliance.engines.language import AnalysisRecord
+from appliance.engines.language import AnalysisRecord, Analyst, Conversation
 from appliance.errors import ApplianceError, EngineError
 from appliance.pipeline import analyse, runner
 from appliance.pipeline.equipment import Equipment
@@ -89,7 +89,7 @@ def _analyse(task: Task, equipment: Equipment, check: Callable[[], None]) -> Non
         analyst = equipment.analyst(
             chosen, call_id=task.call_id, purpose="reanalysis", pause=lambda s: analyse.pause(s, check)
         )
-        record = analyst.analyse(conversation, topics=equipment.settings.site_topics)
+        record = _paid(task, analyst, conversation, equipment.settings.site_topics)
     except (EngineError, ApplianceError) as error:
         metrics.LLM_ERRORS.labels(task.profile, error.code).inc()
         if isinstance(error, ApplianceError):
@@ -102,6 +102,16 @@ def _analyse(task: Task, equipment: Equipment, check: Callable[[], None]) -> Non
         raise LeaseLost
 
 
+def _paid(task: Task, analyst: Analyst, conversation: Conversation, topics: Sequence[str]) -> AnalysisRecord:
+    """Analyse; what that took is the order's cost whatever comes of it, even where the lease is lost."""
+    try:
+        return analyst.analyse(conversation, topics=topics)
+    finally:
+        if cost := analyst.used.cost:
+            with db.unit_of_work() as session:
+                reanalyses.charge(session, task, cost)
+
+
 def _record(task: Task, record: AnalysisRecord, elapsed_ms: int, old_version: int) -> bool:
     """Write what was found; False where the lease was lost meanwhile."""
     with db.unit_of_work() as session:
@@ -110,13 +120,13 @@ def _record(task: Task, record: AnalysisRecord, elapsed_ms: int, old_version: in
         reanalyses.go_on(session, task.reanalysis_id)
         if task.preview:
             kept = {"result": found, "old_version": old_version}
-            return reanalyses.settle(session, task, "done", cost=record.cost, error_code=None, **kept)
+            return reanalyses.settle(session, task, "done", error_code=None, **kept)
         if held:
-            return reanalyses.settle(session, task, "skipped", cost=record.cost, error_code="call_held")
+            return reanalyses.settle(session, task, "skipped", error_code="call_held")
         if pipelines.is_open(session, task.call_id):  # its transcript is being made anew
             later = reanalyses.now() + pipelines.seconds(BUSY_S)
-            return reanalyses.settle(session, task, "waiting", cost=record.cost, not_before=later, error_code="busy")
-        if not reanalyses.settle(session, task, "done", cost=record.cost, error_code=None):
+            return reanalyses.settle(session, task, "waiting", not_before=later, error_code="busy")
+        if not reanalyses.settle(session, task, "done", error_code=None):
             return False
         analyses.keep(session, task.call_id, found, "reanalysed", reanalysis_id=task.reanalysis_id)
         mended = pipelines.mend(session, task.call_id)

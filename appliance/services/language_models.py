@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from appliance import logs
 from appliance.config import Settings, settings
-from appliance.engines.language import Conversation, Utterance
+from appliance.engines.language import Conversation, Used, Utterance
 from appliance.engines.language.profiles import Profile, check_allowed, profile_named
 from appliance.engines.language.transport import check_place
 from appliance.errors import ApplianceError, EngineError
@@ -73,15 +73,12 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What became of a sample call. Costs in US dollars; `error` where there is no valid analysis."""
+    """What became of a sample call, and what it took; `error` where there is no valid analysis."""
 
     profile: Profile
     latency_ms: int
+    used: Used
     model: str = ""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost: float = 0.0
-    requests: int = 0
     error: EngineError | None = None
 
 
@@ -200,19 +197,13 @@ def try_out(by: UUID | None, name: str | None) -> Tried:
     check(profile)
     brief = profile.model_copy(update={"timeout_s": min(TRY_S, profile.timeout_s)})
     began = time.monotonic()
+    analyst = Equipment(settings()).analyst(Chosen(brief, by), call_id=None, purpose="test")
+    model, failure = "", None
     try:
-        record = Equipment(settings()).analyst(Chosen(brief, by), call_id=None, purpose="test").analyse(SAMPLE)
+        model = analyst.analyse(SAMPLE).model
     except EngineError as error:
-        return Tried(profile, round((time.monotonic() - began) * 1000), error=error)
-    return Tried(
-        profile,
-        round((time.monotonic() - began) * 1000),
-        record.model,
-        record.prompt_tokens,
-        record.completion_tokens,
-        record.cost,
-        record.requests,
-    )
+        failure = error
+    return Tried(profile, round((time.monotonic() - began) * 1000), analyst.used, model, failure)
 
 
 def left(since: datetime) -> Sequence[LlmRequest]:

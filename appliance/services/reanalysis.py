@@ -76,7 +76,7 @@ class NothingToReanalyse(ApplianceError):
 class Progress:
     """How far an order is. While it is a preview, total, done and the rest are those of its sample.
 
-    calls: how many the order is about in all. cost: US dollars so far, of valid analyses.
+    calls: how many the order is about in all. cost: US dollars so far, valid analyses or not.
     expected_cost: of all calls, by the mean of the preview's; None where there is nothing to go by.
     """
 

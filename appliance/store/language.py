@@ -60,7 +60,9 @@ COUNTED = func.coalesce(LlmRequest.cost, LlmRequest.reserved_cost)
 
 
 def spent(session: Session, since: datetime) -> Mapping[str, float]:
-    """US dollars by profile since a moment; a request that is not over counts with the most that it can cost."""
+    """US dollars by profile since a moment; a request counts with the most that it can cost until it is known what it
+    did cost.
+    """
     query = select(LlmRequest.profile, func.sum(COUNTED)).where(LlmRequest.sent_at >= since)
     rows = session.execute(query.group_by(LlmRequest.profile)).tuples()
     return {name: float(total) for name, total in rows}

@@ -165,15 +165,19 @@ def renew(session: Session, task: Task, lease_s: float) -> bool:
 
 
 def settle(session: Session, task: Task, state: str, **values: Any) -> bool:
-    """End a task, or let it wait; False where the lease was lost, and nothing is written.
-
-    cost: is added to what the task has cost before.
-    """
+    """End a task, or let it wait; False where the lease was lost, and nothing is written."""
     free = {"state": state, "lease_owner": None, "lease_until": None}
-    if "cost" in values:
-        values["cost"] = ReanalysisTask.cost + values["cost"]
     moved = update(ReanalysisTask).where(task.row).values(**free, **values)
     return session.scalar(moved.returning(ReanalysisTask.call_id)) is not None
+
+
+def charge(session: Session, task: Task, cost: float) -> None:
+    """Add US dollars to what a task has cost, whoever has its lease: they are spent."""
+    values: dict[str, Any] = {"cost": ReanalysisTask.cost + cost}
+    if task.preview:
+        values["preview_cost"] = ReanalysisTask.preview_cost + cost
+    mine = (ReanalysisTask.reanalysis_id == task.reanalysis_id, ReanalysisTask.call_id == task.call_id)
+    session.execute(update(ReanalysisTask).where(*mine).values(values))
 
 
 def pause(session: Session, reanalysis_id: UUID, code: str, message: str, delay_s: float) -> None:
@@ -257,7 +261,7 @@ def current_version(session: Session, call_id: UUID) -> int:
 
 
 def preview_cost(session: Session, reanalysis_id: UUID) -> float | None:
-    """What one call of the preview costs in the mean, in US dollars; None where none of them is done."""
-    done = (ReanalysisTask.reanalysis_id == reanalysis_id, ReanalysisTask.result.is_not(None))
-    cost = ReanalysisTask.result["cost"].as_float()
-    return session.scalar(select(func.avg(cost)).where(*done))
+    """What one call of the preview costs in the mean, in US dollars, failed or not; None where none is done."""
+    tried = or_(ReanalysisTask.result.is_not(None), ReanalysisTask.preview_cost > 0)
+    mean = select(func.avg(ReanalysisTask.preview_cost))
+    return session.scalar(mean.where(ReanalysisTask.reanalysis_id == reanalysis_id, tried))

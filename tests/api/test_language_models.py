@@ -159,13 +159,17 @@ def test_a_sample_call_shows_what_a_profile_takes(admin: httpx.Client, server: S
 
 
 @pytest.mark.parametrize(
-    ("step", "code"), [(says("nonsense"), "llm_answer_invalid"), (status(401), "llm_misconfigured")]
+    ("step", "code", "took"),
+    [(says("nonsense"), "llm_answer_invalid", (2000, 200, 0.006, 2)), (status(401), "llm_misconfigured", (0, 0, 0, 0))],
 )
-def test_a_sample_call_that_fails_says_why(admin: httpx.Client, server: Scripted, step: Any, code: str) -> None:
+def test_a_sample_call_that_fails_says_why_and_what_it_took(
+    admin: httpx.Client, server: Scripted, step: Any, code: str, took: tuple[float, ...]
+) -> None:
     server.otherwise = step
-    put(admin, profiles={"second": local(server)}).raise_for_status()
-    tried = admin.post(ADDRESS + "/test", json={"profile": "second"}).json()
+    put(admin, profiles={"failing": local(server, price_input=2.0, price_output=10.0)}).raise_for_status()
+    tried = admin.post(ADDRESS + "/test", json={"profile": "failing"}).json()
     assert (tried["valid"], tried["error"]["code"]) == (False, code)
+    assert tuple(tried[name] for name in ("prompt_tokens", "completion_tokens", "cost", "requests")) == took
 
 
 def test_a_forbidden_profile_cannot_be_tried(admin: httpx.Client) -> None:

@@ -1,15 +1,18 @@
-"""`appliance llm` on a real installation: what an operator without a browser chooses and tries."""
+"""`appliance llm` and `appliance evaluate analysis` on a real installation: chosen, tried and compared in a shell."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, insert, select
 
-from appliance.models import LlmChoice
+from appliance.models import LlmChoice, LlmProfile, LlmRequest
 from appliance.store import db
 from installer.site import Site
 from tests.cli.test_operate import APPLIANCE
@@ -18,10 +21,14 @@ from tests.llm.scripted import serving, status
 
 
 def llm(site: Site, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return appliance("llm", "--data-dir", str(site.data_dir), *arguments, **environment)
+
+
+def appliance(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Without APPLIANCE_ENV_FILE: the data folder leads to the settings."""
     known = {k: v for k, v in os.environ.items() if k != "APPLIANCE_ENV_FILE"} | {"LANG": "C", "COLUMNS": "200"}
-    command = [APPLIANCE, "llm", "--data-dir", str(site.data_dir), *arguments]
-    return subprocess.run(command, env=known | environment, capture_output=True, text=True, check=False, timeout=240)
+    arguments = [APPLIANCE, *command]
+    return subprocess.run(arguments, env=known | environment, capture_output=True, text=True, check=False, timeout=240)
 
 
 @pytest.fixture
@@ -31,6 +38,8 @@ def installation(running: Running, site: Site) -> Iterator[Site]:
     yield site
     with db.unit_of_work() as session:
         session.execute(delete(LlmChoice))
+        session.execute(delete(LlmProfile).where(LlmProfile.name == "far"))
+        session.execute(delete(LlmRequest).where(LlmRequest.purpose == "evaluation"))
 
 
 def test_a_profile_is_shown_tried_and_chosen(installation: Site) -> None:
@@ -66,3 +75,71 @@ def test_a_provider_that_fails_says_how(installation: Site) -> None:
         failed = llm(installation, "test", "local", LOCAL_LLM_URL=script.url)
     assert failed.returncode == 1
     assert "llm_misconfigured" in failed.stderr
+
+
+CALL = """
+dialogues:
+  - id: one
+    language: ru
+    turns:
+      - {speaker: A, text: "Здравствуйте, меня зовут Иван Петрович Сидоров, хочу купить Весту."}
+      - {speaker: B, text: "Здравствуйте, приезжайте."}
+    labels: {sentiment: neutral, intents: [buy_car]}
+"""
+
+
+@pytest.fixture
+def calls(tmp_path: Path) -> Path:
+    file = tmp_path / "calls.yaml"
+    file.write_text(CALL, encoding="utf-8")
+    return file
+
+
+def evaluated(site: Site, calls: Path, profiles: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    where = ("--data-dir", str(site.data_dir), "--set", str(calls))
+    return appliance("evaluate", "analysis", *where, "--profiles", profiles, **environment)
+
+
+def store_far(url: str) -> None:
+    """A cloud profile that somebody has put into the database by hand."""
+    definition = {"residency": "cloud", "base_url": url, "model": "m"}
+    with db.unit_of_work() as session:
+        session.execute(insert(LlmProfile).values(name="far", definition=definition))
+
+
+@pytest.mark.parametrize("profile", ["openai", "far"])
+def test_no_evaluation_sends_anything_under_local_only(installation: Site, calls: Path, profile: str) -> None:
+    with serving() as script:
+        store_far(script.url)
+        cloud = {"OPENAI_BASE_URL": script.url, "OPENAI_API_KEY": "k"}
+        refused = evaluated(installation, calls, f"builtin,{profile}", **cloud)
+        assert refused.returncode == 1
+        assert "DATA_RESIDENCY=local-only" in refused.stderr.strip().splitlines()[-1]
+        assert "Traceback" not in refused.stderr
+        assert not refused.stdout, "builtin is not measured before the others are looked at"
+        assert not script.requests
+
+
+def test_an_evaluation_sends_as_little_as_any_call_and_is_written_down(installation: Site, calls: Path) -> None:
+    with serving() as script:
+        store_far(script.url)
+        done = evaluated(installation, calls, "builtin,far", DATA_RESIDENCY="cloud-masked")
+        assert done.returncode == 0, done.stderr
+        sent = json.dumps(script.requests, ensure_ascii=False)
+    assert "far (scripted-1)" in done.stdout
+    assert "Весту" in sent
+    assert "Сидоров" not in sent
+    with db.unit_of_work() as session:
+        [row] = session.scalars(select(LlmRequest).where(LlmRequest.purpose == "evaluation")).all()
+        assert (row.profile, row.leaves, row.call_id, row.outcome) == ("far", True, None, "answered")
+    today = datetime.now(UTC).date()
+    told = left_since(today - timedelta(days=1))
+    assert "evaluation" in told
+    assert str(row.bytes_sent) in told
+    assert "bytes left this machine in" in told.splitlines()[-1]
+    assert left_since(today + timedelta(days=2)) == "0 bytes left this machine\n"
+
+
+def left_since(day: date) -> str:
+    command = [APPLIANCE, "audit", "egress", "--since", day.isoformat()]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=240).stdout

@@ -110,6 +110,7 @@ def test_profiles_side_by_side(calls: Path, tmp_path: Path, model: Scripted) -> 
     }
     assert found["topics"]["f1"] == 1
     assert found["outcome_accuracy"] == 0.5, "one was not said in the call and was dropped"
+    assert found["outcome_f1"] == pytest.approx(1 / 3), "a test drive right, a call back missed, none instead"
     assert found["tasks"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5}
     assert (found["answers"]["claims"], found["answers"]["proven"]) == (5, 0.8)
     assert (found["answers"]["in_language"], found["answers"]["summaries_within_limit"]) == (1, 1)

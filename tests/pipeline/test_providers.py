@@ -32,6 +32,7 @@ from appliance.models import (
 )
 from appliance.store import db, pipelines
 from appliance.tasks import queue
+from tests.api.test_monitoring import read
 from tests.conftest import SAMPLES, Running, _free_port, processed, upload, wait_until
 from tests.llm.scripted import Scripted, says, serving, slowly, status, transcript_of, well
 
@@ -195,6 +196,50 @@ def test_at_the_days_cap_calls_wait_and_say_so(running: Running, people: dict[st
         http.put(ADDRESS, json={"profiles": {"far": {**dear, "daily_cost_cap": 100}}}).raise_for_status()
         assert processed(http, call_id)["aiAnalysis"]["provider"] == "far"
         remove(http, [call_id])
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (says("no JSON"), "llm_answer_invalid"),
+        (says("{", "length"), "llm_answer_truncated"),
+        (says(None, refusal="no"), "llm_refused"),
+    ],
+    ids=["invalid", "truncated", "refused"],
+)
+def test_answers_that_cannot_be_used_count_in_the_days_cap_and_in_the_metrics(
+    running: Running, people: dict[str, str], far: Scripted, answer: Any, code: str
+) -> None:
+    far.otherwise = answer
+    with started(running, "api", "analysis", "housekeeping", DATA_RESIDENCY="cloud-masked") as own:
+        http = own.client(people["admin"])
+        dear = profile(far, "cloud", price_input=10.0, price_output=10.0, answer_tokens=500)
+        http.put(ADDRESS, json={"active": "far", "profiles": {"far": {**dear, "daily_cost_cap": 1}}}).raise_for_status()
+        before, first = read(own), heard(people["anna"], "масло")
+        failed = processed(http, first)
+        assert (failed["aiAnalysis"]["processing_status"], failed["processing_error"]["code"]) == ("failed", code)
+        asked = len(far.requests)
+        assert asked == (1 if code == "llm_refused" else 2)
+        spent = 0.011 * asked
+        [mine] = [one for one in http.get(ADDRESS).json()["profiles"] if one["name"] == "far"]
+        assert mine["spent_today"] == pytest.approx(spent)
+        names = {
+            "call_analytics_llm_tokens_total{kind=prompt}{provider=far}": 1000 * asked,
+            "call_analytics_llm_tokens_total{kind=completion}{provider=far}": 100 * asked,
+            "call_analytics_llm_cost_usd_total{provider=far}": spent,
+        }
+        after = read(own)
+        assert {name: after[name] - before.get(name, 0) for name in names} == pytest.approx(names)
+        cap = {"far": {**dear, "daily_cost_cap": spent + 0.001}}
+        http.put(ADDRESS, json={"profiles": cap}).raise_for_status()
+        second = heard(people["anna"], "фильтр")
+
+        def waits() -> Any:
+            return http.get(f"/api/calls/{second}").json().get("processing_wait")
+
+        assert wait_until(waits, 60, "the call to wait")["code"] == "llm_cost_cap"
+        assert len(far.requests) == asked
+        remove(http, [first, second])
 
 
 def test_the_builtin_analyst_stands_in_until_the_provider_is_back(

@@ -191,10 +191,22 @@ def test_what_may_not_be_changed_is_skipped_and_what_fails_keeps_what_it_has(
     done = reached(http, order, "completed")
     http.delete(f"/api/calls/{held}/hold").raise_for_status()
     assert (done["total"], done["done"], done["failed"], done["skipped"]) == (4, 1, 1, 2)
+    most = 0.0011 * len(near.requests)  # one of a call that is deleted meanwhile may be missing
+    assert 0.0029 < done["cost"] < most, "two answers that cannot be used are paid for as well"
     assert versions(fine) == ["received", "reanalysed"]
     assert versions(broken) == versions(held) == ["received"]
     call = http.get(f"/api/calls/{broken}").json()
     assert (call["aiAnalysis"]["processing_status"], call["aiAnalysis"]["sentiment"]) == ("completed", "positive")
+
+
+def test_a_preview_that_fails_tells_what_the_rest_would_cost(
+    http: httpx.Client, near: Scripted, calls: list[str]
+) -> None:
+    near.otherwise = says("no JSON")
+    shown = reached(http, ordered(http, calls=calls, preview=2), "previewed")
+    assert (shown["done"], shown["failed"]) == (0, 2)
+    assert shown["cost"] == pytest.approx(0.004, rel=0.05), "two calls of two requests each"
+    assert shown["expected_cost"] == pytest.approx(2 * shown["cost"])
 
 
 def test_while_the_provider_is_away_the_order_waits_and_says_so(

@@ -52,10 +52,23 @@ class Analysis:
 
 
 @dataclass(frozen=True, slots=True)
+class Used:
+    """What one call took of its analyst, whether a valid analysis came of it or not.
+
+    requests: those that were answered. cost: US dollars; the most that a request can cost where nobody said its tokens.
+    """
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class AnalysisRecord:
     """An analysis and how it came about. `prompt_version` is the version of the ontology for `builtin`.
 
-    cost: US dollars. requests: how many were answered. masked: what was replaced before sending, by kind.
+    tokens, cost, requests: see Used. masked: what was replaced before sending, by kind.
     """
 
     analysis: Analysis
@@ -74,6 +87,11 @@ class Analyst(Protocol):
 
     provider: str
     model: str
+
+    @property
+    def used(self) -> Used:
+        """What the last `analyse` has taken, also where it raised."""
+        ...
 
     def analyse(self, conversation: Conversation, *, topics: Sequence[str] = ()) -> AnalysisRecord:
         """Analyse; `topics` are the site's own topics, preferred over others. Raises EngineError."""

@@ -129,9 +129,10 @@ class Endpoint:
         try:
             with exchanging(exchange, gate):
                 completion = self._create(question, max(1.0, exchange.deadline - time.monotonic()))
-            usage = completion.usage
-            exchange.prompt_tokens = usage.prompt_tokens if usage else 0
-            exchange.completion_tokens = usage.completion_tokens if usage else 0
+            if completion.usage:
+                exchange.prompt_tokens = completion.usage.prompt_tokens
+                exchange.completion_tokens = completion.usage.completion_tokens
+                exchange.counted = True
             exchange.outcome = "answered"
         except EngineError as error:
             exchange.outcome = error.code

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-from openai.types.chat import ChatCompletion
 from pydantic import BaseModel
 
-from appliance.engines.language import Analysis, AnalysisRecord, Conversation, Utterance
+from appliance.engines.language import Analysis, AnalysisRecord, Conversation, Used, Utterance
 from appliance.engines.language.answer import (
     Answer,
     AnswerUnfit,
@@ -74,7 +73,8 @@ class OpenAiCompatibleAnalyst:
         self._endpoint = endpoint
         self._mask = mask
         self._sending = sending or Sending()
-        self._completions: list[ChatCompletion] = []
+        self._exchanges: list[Exchange] = []
+        self._answered_by = ""
         self._masked: Masked | None = None
         self._tokens = counter(endpoint.profile.tokenizer)
         self._context_tokens = endpoint.profile.context_tokens
@@ -86,22 +86,31 @@ class OpenAiCompatibleAnalyst:
         Raises EngineError: those of Endpoint.ask, llm_refused, llm_answer_truncated, llm_answer_invalid,
         llm_context_too_small.
         """
-        self._completions, self._masked = [], self._mask(conversation) if self._mask else None
+        self._exchanges, self._masked = [], self._mask(conversation) if self._mask else None
         sent = self._masked.conversation if self._masked else conversation
         answer = self._within_context(sent, topics)
         analysis: Analysis = analysis_of(answer, conversation, topics)
-        used = [completion.usage for completion in self._completions if completion.usage]
-        prompt, answered = sum(u.prompt_tokens for u in used), sum(u.completion_tokens for u in used)
+        used = self.used
         return AnalysisRecord(
             analysis=replace(analysis, language=conversation.language or analysis.language),
             provider=self.provider,
-            model=self._completions[-1].model or self.model,
+            model=self._answered_by or self.model,
             prompt_version=prompts().version,
-            prompt_tokens=prompt,
-            completion_tokens=answered,
-            cost=self._endpoint.profile.cost(prompt, answered),
-            requests=len(self._completions),
+            prompt_tokens=used.prompt_tokens,
+            completion_tokens=used.completion_tokens,
+            cost=used.cost,
+            requests=used.requests,
             masked=dict(self._masked.counts) if self._masked else {},
+        )
+
+    @property
+    def used(self) -> Used:
+        """See Analyst."""
+        return Used(
+            requests=sum(exchange.outcome == "answered" for exchange in self._exchanges),
+            prompt_tokens=sum(exchange.prompt_tokens for exchange in self._exchanges),
+            completion_tokens=sum(exchange.completion_tokens for exchange in self._exchanges),
+            cost=sum(exchange.charged for exchange in self._exchanges),
         )
 
     def _within_context(self, conversation: Conversation, topics: Sequence[str]) -> Answer:
@@ -202,10 +211,12 @@ class OpenAiCompatibleAnalyst:
         masked = self._masked.counts if self._masked else {}
 
         def exchange_of(deadline: float) -> Exchange:
-            return Exchange(profile, sending.call_id, sending.purpose, masked, size, answer_tokens, deadline)
+            made = Exchange(profile, sending.call_id, sending.purpose, masked, size, answer_tokens, deadline)
+            self._exchanges.append(made)
+            return made
 
         completion = self._endpoint.ask(question, exchange_of, sending.gate, sending.pause, retries=sending.retries)
-        self._completions.append(completion)
+        self._answered_by = completion.model
         if not completion.choices:
             return "", False
         choice = completion.choices[0]

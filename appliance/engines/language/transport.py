@@ -43,8 +43,14 @@ class Exchange:
     bytes_received: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    counted: bool = False
+    """Whether the endpoint said how many tokens it were."""
+    status: int | None = None
+    """Of the answer; None while there is none."""
     outcome: str = "sent"
     permitted: bool = False
+    reached: bool = False
+    """Whether the endpoint may have got it."""
     ticket: int | None = None
     """The gate's own number of the request."""
 
@@ -54,9 +60,17 @@ class Exchange:
         return self.profile.cost(self.question_tokens, self.answer_tokens)
 
     @property
-    def cost(self) -> float:
-        """US dollars that it did cost, by what the endpoint counted."""
-        return self.profile.cost(self.prompt_tokens, self.completion_tokens)
+    def cost(self) -> float | None:
+        """US dollars that it did cost, by what the endpoint counted; None where it may have worked and did not say."""
+        if self.counted:
+            return self.profile.cost(self.prompt_tokens, self.completion_tokens)
+        is_refused = self.status is not None and not 200 <= self.status < 300
+        return 0.0 if is_refused or not self.reached else None
+
+    @property
+    def charged(self) -> float:
+        """US dollars to reckon with."""
+        return self.most_cost if self.cost is None else self.cost
 
     @property
     def elapsed_ms(self) -> int:
@@ -166,8 +180,13 @@ class CountedTransport(httpx2.BaseTransport):
         if not self._is_socket:
             self._direct(request, exchange)
         gate.permit(exchange)
-        exchange.permitted = True
-        response = self._inner.handle_request(request)
+        exchange.permitted = exchange.reached = True
+        try:
+            response = self._inner.handle_request(request)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
+            exchange.reached = False
+            raise
+        exchange.status = response.status_code
         return httpx2.Response(
             response.status_code,
             headers=response.headers,

@@ -11,9 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from appliance.engines.language import AnalysisRecord, Conversation, Utterance, endpoint
 from appliance.engines.language.endpoint import Endpoint
@@ -374,6 +378,32 @@ def test_an_hour_fits_into_any_context(server: Scripted, context: int, least: in
     assert record.analysis.summary == ("Общий пересказ звонка." if least > 1 else record.analysis.summary)
 
 
+def test_tokens_are_counted_by_the_models_own_tokenizer_where_it_is_at_hand(server: Scripted, tmp_path: Path) -> None:
+    """One that takes every word as one token: an hour needs fewer parts than by the careful estimate from bytes."""
+    made = Tokenizer(WordLevel({"?": 0}, unk_token="?"))
+    made.pre_tokenizer = Whitespace()
+    made.save(str(tmp_path / "tokenizer.json"))
+    analyse(server, *long_call(60), context_tokens=16_384)
+    by_bytes = len(server.requests)
+    server.requests.clear()
+    analyse(server, *long_call(60), context_tokens=16_384, tokenizer=str(tmp_path / "tokenizer.json"))
+    assert len(server.requests) < by_bytes
+    sizes = [sum(len(made.encode(m["content"]).ids) for m in body["messages"]) for body in server.requests]
+    assert all(size + body["max_tokens"] <= 16_384 for size, body in zip(sizes, server.requests, strict=True))
+
+
+@pytest.mark.parametrize("content", [None, "no tokenizer"])
+def test_a_tokenizer_that_cannot_be_used_waits_for_the_administrator(
+    server: Scripted, tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "tokenizer.json"
+    if content:
+        file.write_text(content, encoding="utf-8")
+    with pytest.raises(EngineError) as failed:
+        analyse(server, tokenizer=str(file))
+    assert (failed.value.code, failed.value.retryable, server.requests) == ("tokenizer_unusable", True, [])
+
+
 def test_one_endless_utterance_is_cut_between_words(server: Scripted) -> None:
     words = " ".join(f"слово{n}" for n in range(6000))
     analyse(server, ("A", words), context_tokens=8192)
@@ -415,6 +445,56 @@ def test_every_attempt_is_counted(server: Scripted) -> None:
     sizes = [len(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()) for body in server.requests]
     assert [exchange.bytes_sent for exchange in book.over] == sizes
     assert [exchange.prompt_tokens for exchange in book.over] == [0, 1000, 1000]
+
+
+def uncounted(handler: Any, _: dict[str, Any]) -> None:
+    """A right answer of an endpoint that does not say how many tokens it took."""
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "nonsense"}}
+    made = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
+    handler.send(200, json.dumps(made).encode())
+
+
+@pytest.mark.parametrize(
+    ("steps", "code", "requests", "tokens", "unknown"),
+    [
+        ([says("nonsense")] * 2, "llm_answer_invalid", 2, 2000, 0),
+        ([says('{"sentiment": "pos', "length")] * 2, "llm_answer_truncated", 2, 2000, 0),
+        ([says("nonsense"), says(None, refusal="I cannot help with that")], "llm_refused", 2, 2000, 0),
+        ([status(500), status(429), status(401)], "llm_misconfigured", 0, 0, 0),
+        ([says("nonsense"), status(400)], "llm_rejected", 1, 1000, 0),
+        ([raw(b"x" * 2**21)], "llm_answer_oversized", 0, 0, 1),
+        ([cut, status(401)], "llm_misconfigured", 0, 0, 1),
+        ([raw(b"<html>"), status(401)], "llm_misconfigured", 0, 0, 1),
+        ([drips(9)], "llm_unavailable", 0, 0, 1),
+        ([uncounted, uncounted], "llm_answer_invalid", 2, 0, 2),
+    ],
+    ids=["invalid", "truncated", "refused", "errors", "repair", "oversized", "cut", "no JSON", "late", "uncounted"],
+)
+def test_what_a_call_took_is_known_where_it_fails(
+    server: Scripted, steps: Any, code: str, requests: int, tokens: int, unknown: int
+) -> None:
+    """By the endpoint's own count; where it may have worked and did not say how long, the most that was possible."""
+    server.steps = list(steps)
+    book, prices = Book(), {"price_input": 2.0, "price_output": 10.0}
+    far = profile(server, residency="cloud", timeout_s=2, **prices)
+    analyst = OpenAiCompatibleAnalyst(Endpoint(far), sending=Sending(gate=book, retries=code != "llm_unavailable"))
+    with pytest.raises(EngineError) as failed:
+        analyst.analyse(conversation())
+    assert failed.value.code == code
+    used = analyst.used
+    assert (used.requests, used.prompt_tokens, used.completion_tokens) == (requests, tokens, tokens // 10)
+    most = [exchange.most_cost for exchange in book.over if exchange.cost is None]
+    assert len(most) == unknown
+    assert all(cost > 0.01 for cost in most)
+    assert used.cost == pytest.approx(far.cost(tokens, tokens // 10) + sum(most))
+
+
+def test_what_was_never_sent_costs_nothing(server: Scripted) -> None:
+    nowhere = profile(server, residency="cloud", base_url="http://127.0.0.1:9/v1", price_input=2.0, timeout_s=0.5)
+    analyst = OpenAiCompatibleAnalyst(Endpoint(nowhere), sending=Sending(gate=Book()))
+    with pytest.raises(EngineError):
+        analyst.analyse(conversation())
+    assert (analyst.used.requests, analyst.used.cost) == (0, 0)
 
 
 def test_the_same_call_gets_the_same_request(server: Scripted) -> None:

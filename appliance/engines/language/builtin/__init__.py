@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from appliance.engines.language import Analysis, AnalysisRecord, Conversation
+from appliance.engines.language import Analysis, AnalysisRecord, Conversation, Used
 from appliance.engines.language.builtin.actions import action_items, intents_of_tasks, tasks_of
 from appliance.engines.language.builtin.details import details_of
 from appliance.engines.language.builtin.lemmas import read
@@ -25,6 +25,7 @@ class BuiltinAnalyst:
 
     provider = "builtin"
     model = "builtin"
+    used = Used()
 
     def analyse(self, conversation: Conversation, *, topics: Sequence[str] = ()) -> AnalysisRecord:
         """Analyse a conversation in Russian or English; others are treated as the one whose script they share."""
