@@ -75,10 +75,10 @@ COLUMNS = (
     Column("Длительность", "Duration", 14, "duration", lambda call, _: call.duration_ms / 1000),
     Column("Тональность", "Sentiment", 13, "text", lambda call, words: words.get(call.sentiment or "")),
     Column("Оценка", "Score", 9, "number", lambda call, _: call.sentiment_score),
-    Column("Темы", "Topics", 36, "text", lambda call, _: "; ".join(call.topics or ())),
-    Column("Намерения", "Intents", 28, "text", lambda call, _: "; ".join(call.intents or ())),
+    Column("Темы", "Topics", 36, "text", lambda call, _: call.topics),
+    Column("Намерения", "Intents", 28, "text", lambda call, _: call.intents),
     Column("Кратко", "Summary", 60, "text", lambda call, _: call.summary),
-    Column("Задачи", "Action items", 48, "text", lambda call, _: "; ".join(call.action_items or ())),
+    Column("Задачи", "Action items", 48, "text", lambda call, _: call.action_items),
     Column("Язык", "Language", 8, "text", lambda call, _: call.language),
     Column("ID звонка", "Call ID", 38, "text", lambda call, _: str(call.id)),
 )

@@ -69,8 +69,12 @@ def exported(session: Session, viewer: Viewer, wanted: CallFilter, zone: str) ->
         select(
             *(Call.id, Call.date, Call.type, Call.status, Call.client_name, Call.phone, Call.duration_ms),
             User.name.label("manager_name"),
-            *(AiAnalysis.sentiment, AiAnalysis.sentiment_score, AiAnalysis.topics, AiAnalysis.intents),
-            *(AiAnalysis.summary, AiAnalysis.action_items, AiAnalysis.language),
+            *(AiAnalysis.sentiment, AiAnalysis.sentiment_score, AiAnalysis.summary, AiAnalysis.language),
+            # Joined by the server: lists of their own would take as long here as the rest of a row.
+            *(
+                func.array_to_string(several, "; ").label(several.key)
+                for several in (AiAnalysis.topics, AiAnalysis.intents, AiAnalysis.action_items)
+            ),
         )
         .join(User, Call.manager_id == User.id)
         .outerjoin(AiAnalysis, analysed)
