@@ -37,7 +37,20 @@ class Settings(BaseSettings):
     s3_secret_key: SecretStr = Field(description="Secret key of the S3 store.")
     s3_bucket: str = Field("call-recordings", description="Bucket of the recordings; created when it is missing.")
     s3_region: str = Field("us-east-1", description="Region that requests to the S3 store are signed for.")
+    s3_ca_file: str = Field("", description="Authority (PEM) of the S3 store's certificate; empty: the system's.")
     redis_url: str = Field("", description="When set, the queue lives in Redis; otherwise in PostgreSQL.")
+
+    nodes_listen: str = Field(
+        "", description="Address on which the bundled database and store serve further machines; empty: none."
+    )
+    node_name: str = Field("", description="On a further machine: the name that it was added by; empty on the first.")
+    node_workers: CommaSeparated = Field(
+        ("speech", "analysis"), description="On a further machine: which workers run, separated by commas."
+    )
+    seal_key: SecretStr = Field(
+        SecretStr(""),
+        description="On a further machine: opens the stored keys of language models; empty: made from JWT_SECRET.",
+    )
 
     jwt_secret: SecretStr = Field(description="Key that tokens and signed links are made with; at least 32 characters.")
     jwt_expires_in: int = Field(3600, gt=0, description="Life of an access token in seconds.")
@@ -228,6 +241,7 @@ class Settings(BaseSettings):
         "site_topics",
         "recording_hosts",
         "password_words",
+        "node_workers",
         mode="before",
     )
     @classmethod

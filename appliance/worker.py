@@ -14,7 +14,7 @@ from appliance.errors import EngineError
 from appliance.pipeline import runner
 from appliance.pipeline.stage import Queue
 from appliance.services.arrivals import folder, recordings
-from appliance.tasks import housekeeping, pipeline, queue
+from appliance.tasks import housekeeping, node, pipeline, queue
 
 log = logs.get(__name__)
 
@@ -22,6 +22,9 @@ log = logs.get(__name__)
 def consume(name: Queue) -> None:
     """Work on a queue until SIGINT or SIGTERM. What runs then is given back and run again by the next worker."""
     workers = settings().speech_workers if name == "speech" else settings().analysis_workers
+    if settings().node_name:
+        node.check_release()
+        threading.Thread(target=node.keep_in_touch, args=(name, runner.stopping), name="node", daemon=True).start()
     if name == "speech":
         _warm_up()
     queue.bell(name)

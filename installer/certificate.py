@@ -15,7 +15,7 @@ AUTHORITY_DAYS, SERVER_DAYS = 3650, 820
 """Browsers refuse a server's certificate that is valid for more than 825 days, also from an own authority."""
 
 
-def make(folder: Path, name: str, addresses: list[str]) -> str:
+def make(folder: Path, name: str, addresses: list[str], days: int = SERVER_DAYS) -> str:
     """Write ca.pem, server.pem and server.key for a host name and IP addresses; returns the authority's fingerprint.
 
     The authority's key is thrown away: nobody can make a second certificate that machines of the company would trust.
@@ -45,7 +45,7 @@ def make(folder: Path, name: str, addresses: list[str]) -> str:
         .sign(authority_key, hashes.SHA256())
     )
     server = (
-        _begin(subject, issuer, server_key.public_key(), SERVER_DAYS)
+        _begin(subject, issuer, server_key.public_key(), days)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

@@ -39,3 +39,69 @@ class NotEmpty(ApplianceError):
     code = "folder_not_empty"
     ru = "В папке {folder} уже есть данные. Заменить их копией: --replace; при неудаче всё останется как было"
     en = "There is data in {folder} already. Put the backup in its place: --replace; if that fails all stays as it was"
+
+
+class NodePortTaken(ApplianceError):
+    code = "node_port_taken"
+    ru = "Порт {port} знают другие машины установки, а он занят. Остановите программу: ss -ltnp 'sport = :{port}'"
+    en = "Further machines know port {port}, and it is taken. Stop the program: ss -ltnp 'sport = :{port}'"
+
+
+class NodeNameUnfit(ApplianceError):
+    code = "node_name_unfit"
+    ru = "Имя машины: от 1 до 32 строчных латинских букв, цифр и дефисов, сначала буква"
+    en = "A node's name has 1 to 32 lower-case letters, digits and hyphens, a letter first"
+
+
+class AddressUnfit(ApplianceError):
+    code = "address_unfit"
+    ru = "{address} не подходит: нужен один адрес IP в сети предприятия"
+    en = "{address} does not do: one IP address in the company's network is needed"
+
+
+class AddressNotHere(ApplianceError):
+    code = "address_not_here"
+    ru = "Адреса {address} на этой машине нет. Показать её адреса: ip -brief address"
+    en = "This machine does not have the address {address}. To see those it has: ip -brief address"
+
+
+class NotListening(ApplianceError):
+    code = "not_listening"
+    ru = (
+        "База и хранилище отвечают только этой машине. Назовите её адрес в сети, по которому придёт {name}: "
+        "--listen АДРЕС. PostgreSQL перезапустится (секунды); откройте машине {name} порты {database} и {store}"
+    )
+    en = (
+        "The database and the store answer this machine alone. Name its address that {name} will come to: "
+        "--listen ADDRESS. PostgreSQL restarts (seconds); open the ports {database} and {store} to {name} alone"
+    )
+
+
+class OutOfReach(ApplianceError):
+    code = "out_of_reach"
+    ru = "{setting} ведёт на эту же машину ({host}): другой машине нужен адрес в сети. Измените {setting}"
+    en = "{setting} leads to this same machine ({host}): another one needs an address in the network. Change {setting}"
+
+
+class NotTheFirst(ApplianceError):
+    code = "not_the_first_node"
+    ru = "Это дополнительная машина {name}: добавляют и удаляют машины на первой"
+    en = "This is the further machine {name}: nodes are added and removed on the first one"
+
+
+class JoinFileUnfit(ApplianceError):
+    code = "join_file_unfit"
+    ru = "{file}: это не файл подключения. Его создаёт на первой машине: appliance node add"
+    en = "{file} is no join file. It is made on the first machine by: appliance node add"
+
+
+class OtherRelease(ApplianceError):
+    code = "other_release"
+    ru = "На первой машине версия {theirs} (база {schema}), здесь {ours} ({expected}). Установите одну и ту же"
+    en = "The first machine has version {theirs} (database {schema}), this one {ours} ({expected}). Install the same"
+
+
+class AnotherInstallation(ApplianceError):
+    code = "another_installation"
+    ru = "В папке {folder} уже есть другая установка. Подключайте пустую машину"
+    en = "There is another installation in {folder} already. Join an empty machine"

@@ -36,11 +36,42 @@ def configure(site: Site) -> None:
         text = backend.format(port=ports[server], user=user, etc=etc, devices=devices, server=server)
         (etc / f"{server}.conf").write_text(text, encoding="utf-8")
         _make_ring(etc, server, ports[server])
-    proxy = (TEMPLATES / "swift-proxy.conf").read_text(encoding="utf-8")
-    target = etc / "proxy.conf"
+    owner = f"user_calls_appliance = {site.facts()['S3_SECRET_KEY']} .admin"
+    _write_proxy(site, "proxy", "127.0.0.1", ports["s3"], owner)
+    configure_for_nodes(site)
+
+
+def configure_for_nodes(site: Site) -> None:
+    """The front for further machines: its own address and keys, TLS, and nothing can be written by it."""
+    if site.nodes_listen:
+        etc = site.swift / "etc"
+        for name in ("server.pem", "server.key"):  # where the store's user can read them
+            target = etc / f"nodes-{name}"
+            target.touch(mode=0o600)
+            target.write_bytes((site.nodes_tls / name).read_bytes())
+        tls = f"cert_file = {etc}/nodes-server.pem\nkey_file = {etc}/nodes-server.key"
+        readers = "\n".join(f"user_calls_{name} = {key} .admin" for name, key in site.node_keys().items())
+        _write_proxy(site, "nodes", site.nodes_listen, site.ports()["nodes"], readers, tls, read_only=True)
+
+
+def _write_proxy(
+    site: Site, name: str, address: str, port: int, users: str, tls: str = "", *, read_only: bool = False
+) -> None:
+    template = (TEMPLATES / "swift-proxy.conf").read_text(encoding="utf-8")
+    etc = site.swift / "etc"
+    target = etc / f"{name}.conf"
     target.touch(mode=0o600)
     target.write_text(
-        proxy.format(port=ports["s3"], user=user, etc=etc, secret=site.facts()["S3_SECRET_KEY"]), encoding="utf-8"
+        template.format(
+            address=address,
+            port=port,
+            user=accounts.of("swift") if site.separate else pwd.getpwuid(os.geteuid()).pw_name,
+            etc=etc,
+            tls=tls,
+            users=users,
+            read_only=str(read_only).lower(),
+        ),
+        encoding="utf-8",
     )
 
 
@@ -64,4 +95,6 @@ def server_commands(site: Site) -> dict[str, list[str]]:
             str(Path(sys.prefix) / "bin" / f"swift-{server}-server"),
             str(site.swift / "etc" / f"{server}.conf"),
         ]
+    if site.nodes_listen and site.node_keys():
+        programs["swift-nodes"] = [programs["swift-proxy"][0], str(site.swift / "etc" / "nodes.conf")]
     return programs

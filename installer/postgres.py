@@ -16,6 +16,8 @@ from installer.site import Site
 ADMIN = "appliance_admin"
 OWNER = "appliance_owner"
 DATABASE = "call_analytics"
+CERTIFICATE, KEY = "nodes.pem", "nodes.key"
+"""Beside the data: the server takes a key that is its own user's alone."""
 
 
 def bin_dir() -> Path:
@@ -75,8 +77,27 @@ def server_command(site: Site) -> list[str]:
         "jit": "off",  # compiling takes longer than any of our queries
         "timezone": "UTC",
     }
+    if site.nodes_listen:
+        options |= {
+            "listen_addresses": f"127.0.0.1,{site.nodes_listen}",
+            "ssl": "on",
+            "ssl_cert_file": CERTIFICATE,
+            "ssl_key_file": KEY,
+        }
     arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     return [str(bin_dir() / "postgres"), "-D", str(site.postgres_data), *arguments]
+
+
+def take_certificate(site: Site) -> None:
+    """Copy what the server shows to further machines to where its user can read it."""
+    if site.nodes_listen:
+        owner = site.postgres_data.stat()
+        for name, copy in (("server.pem", CERTIFICATE), ("server.key", KEY)):
+            target = site.postgres_data / copy
+            target.touch(mode=0o600)
+            target.write_bytes((site.nodes_tls / name).read_bytes())
+            if os.geteuid() == 0:
+                os.chown(target, owner.st_uid, owner.st_gid)
 
 
 def address(site: Site, user: str, password: str, database: str = DATABASE) -> str:
@@ -99,6 +120,8 @@ def create_database(site: Site) -> None:
 
     What an older version gave to the application's role passes to the owner.
     """
+    from appliance.store.rights import WORKERS
+
     passwords = {OWNER: site.owner_password(), "appliance": site.facts()["POSTGRES_PASSWORD"]}
     with psycopg.connect(admin_address(site, "postgres"), autocommit=True, connect_timeout=3) as connection:
         for role, password in passwords.items():
@@ -106,6 +129,8 @@ def create_database(site: Site) -> None:
             # A password that was changed in its file is the role's from the next start.
             command = sql.SQL("ALTER ROLE {} PASSWORD {}" if known else "CREATE ROLE {} LOGIN PASSWORD {}")
             connection.execute(command.format(sql.Identifier(role), sql.Literal(password)))
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [WORKERS]).fetchone():
+            connection.execute(f"CREATE ROLE {WORKERS} NOLOGIN")
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
             create = sql.SQL("CREATE DATABASE {} OWNER {}")
             connection.execute(create.format(sql.Identifier(DATABASE), sql.Identifier(OWNER)))
@@ -116,7 +141,7 @@ def create_database(site: Site) -> None:
             f"ALTER SCHEMA public OWNER TO {OWNER}",
             "REVOKE ALL ON SCHEMA public FROM PUBLIC",
             f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC",
-            f"GRANT CONNECT ON DATABASE {DATABASE} TO appliance",
+            f"GRANT CONNECT ON DATABASE {DATABASE} TO appliance, {WORKERS}",
             "CREATE EXTENSION IF NOT EXISTS pg_trgm",
         ):
             connection.execute(statement)

@@ -24,7 +24,7 @@ ASIDE = "before-restore"
 """Where what was there waits, until it is removed by hand or by the next restore."""
 
 REPLACED = ("swift", "ports.json", "postgres-admin.password", *SECRETS)
-ELSEWHERE = ("DATABASE_URL", "S3_ENDPOINT", "S3_ACCESS_KEY", "REDIS_URL")
+ELSEWHERE = ("DATABASE_URL", "S3_ENDPOINT", "S3_ACCESS_KEY", "REDIS_URL", "NODES_LISTEN")
 """Settings that may lead to what is not the installation's own: a trial touches none of it."""
 
 

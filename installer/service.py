@@ -39,6 +39,8 @@ def run(data_dir: Path, port: int, report: stack.Report) -> None:
 
 def _is_alive(site: Site) -> bool:
     """No sign of life for WatchdogSec makes systemd start everything anew: only for what supervisor cannot mend."""
+    if site.node:
+        return supervisor.is_running(site)
     try:
         stack.answer(site, "/api/health")
     except OSError:

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from installer import accounts
+from installer.failures import NodePortTaken
 from installer.ports import is_free
 
 FIRST_PORT, LAST_PORT = 21_000, 29_000
 """Where inner ports are chosen: above what servers use by default, below what Linux gives to clients."""
 
 OWN_STORE_KEY = "calls:appliance"
-INNER = ("postgres", "s3", "account", "container", "object", "vllm")
+INNER = ("postgres", "s3", "account", "container", "object", "vllm", "nodes")
+SERVED_TO_NODES = ("postgres", "nodes")
 SOCKET_PATH_LIMIT = 100
 """A unix socket's path may have 107 bytes; supervisor adds a suffix while it starts."""
 
@@ -97,6 +99,30 @@ class Site:
         """Whether the bundled object store serves: no other's key is in S3_ACCESS_KEY."""
         return self.facts().get("S3_ACCESS_KEY", OWN_STORE_KEY) == OWN_STORE_KEY
 
+    @property
+    def node(self) -> str:
+        """The name of a further machine, which has workers alone; empty on the first one."""
+        return self.facts().get("NODE_NAME", "")
+
+    @property
+    def nodes_listen(self) -> str:
+        """The address that the bundled database and store serve further machines on; empty where they do not."""
+        return self.facts().get("NODES_LISTEN", "")
+
+    @property
+    def nodes_tls(self) -> Path:
+        """Certificate and authority of what is served to further machines."""
+        return self.data_dir / "nodes-tls"
+
+    def node_keys(self) -> dict[str, str]:
+        """The keys that further machines read the bundled store with, by name."""
+        file = self.data_dir / "nodes.json"
+        found: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        return found
+
+    def keep_node_keys(self, keys: dict[str, str]) -> None:
+        _write_secret(self.data_dir / "nodes.json", json.dumps(keys))
+
     def make_folders(self) -> None:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         if self.separate:
@@ -142,13 +168,15 @@ class Site:
     def choose_ports(self) -> bool:
         """Keep the inner ports while they are free, choose others where not; whether anything changed.
 
-        Only for a stack that does not run.
+        Only for a stack that does not run. Raises NodePortTaken where further machines know the port.
         """
         file = self.data_dir / "ports.json"
         known: dict[str, int] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         chosen: dict[str, int] = {}
         for name in INNER:
             port = known.get(name, 0)
+            if port and self.nodes_listen and name in SERVED_TO_NODES and not is_free(port):
+                raise NodePortTaken(port=port)
             while not port or not is_free(port) or port in chosen.values():
                 port = secrets.SystemRandom().randint(FIRST_PORT, LAST_PORT)
             chosen[name] = port
@@ -160,15 +188,15 @@ class Site:
         """Write the settings file: secrets and whatever an operator added are kept, addresses follow the ports."""
         facts, inner = self.facts(), self.ports()
         own_database, own_store = self.own_database, self.own_store
-        for name in ("JWT_SECRET", "POSTGRES_PASSWORD", "S3_SECRET_KEY"):
+        for name in ("JWT_SECRET",) if self.node else ("JWT_SECRET", "POSTGRES_PASSWORD", "S3_SECRET_KEY"):
             facts.setdefault(name, secrets.token_hex(32))
-        password = facts["POSTGRES_PASSWORD"]
         facts |= {
             "DATA_DIR": str(self.data_dir),
             "PORT": str(port),
             "DEMO": str(demo).lower(),
         }
         if own_database:
+            password = facts["POSTGRES_PASSWORD"]
             facts["DATABASE_URL"] = f"postgresql://appliance:{password}@127.0.0.1:{inner['postgres']}/call_analytics"
         if own_store:
             facts |= {"S3_ENDPOINT": f"http://127.0.0.1:{inner['s3']}", "S3_ACCESS_KEY": OWN_STORE_KEY}
@@ -176,10 +204,20 @@ class Site:
             facts["LOCAL_LLM_URL"] = f"http://127.0.0.1:{inner['vllm']}/v1"
             facts["LOCAL_LLM_API_KEY"] = facts.get("LOCAL_LLM_API_KEY") or secrets.token_hex(32)
         facts.setdefault("MODELS_DIR", str(self.data_dir / "models"))
+        self._write(facts)
+
+    def change_settings(self, **changed: str) -> None:
+        """Write these into the settings file and keep the others."""
+        self._write(self.facts() | changed)
+
+    def _write(self, facts: dict[str, str]) -> None:
         text = "# Settings of the appliance; secrets inside. See docs/settings.md.\n"
         text += "".join(f"{name}={value}\n" for name, value in sorted(facts.items()))
-        target = self.env_file.resolve()  # in production a link to /etc
-        part = target.with_suffix(".part")
-        part.touch(mode=0o600)
-        part.write_text(text, encoding="utf-8")
-        part.replace(target)
+        _write_secret(self.env_file.resolve(), text)  # in production a link to /etc
+
+
+def _write_secret(target: Path, text: str) -> None:
+    part = target.with_suffix(".part")
+    part.touch(mode=0o600)
+    part.write_text(text, encoding="utf-8")
+    part.replace(target)

@@ -18,7 +18,7 @@ import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error
 
-from installer import accounts, objects, ownership, postgres, supervisor
+from installer import accounts, nodes, objects, ownership, postgres, supervisor
 from installer.failures import PortTaken, StepFailed
 from installer.ports import is_free
 from installer.site import Site
@@ -35,6 +35,8 @@ def up(data_dir: Path, port: int, report: Report, *, demo: bool = False, infrast
     Raises PortTaken and StepFailed, which say what to do.
     """
     site = Site(data_dir.resolve())
+    if site.node:
+        return _up_node(site, port, report)
     if not supervisor.is_running(site):
         _prepare(site, port, report, demo=demo, serves=not infrastructure_only)
         report("starting PostgreSQL and the object store")
@@ -53,6 +55,22 @@ def up(data_dir: Path, port: int, report: Report, *, demo: bool = False, infrast
         for name in supervisor.APPLICATION:
             supervisor.restart_program(site, name)
     wait_for("api", site, lambda: answer(site, "/api/ready"))
+    return site
+
+
+def _up_node(site: Site, port: int, report: Report) -> Site:
+    """A further machine: nothing but workers, once the first one's database answers and this release fits it."""
+    if not supervisor.is_running(site):
+        _prepare(site, port, report, demo=False, serves=False)
+        supervisor.start(site)
+    report("asking the first machine's database")
+    wait_for("database", site, lambda: _database_answers(site))
+    nodes.check_release(site)
+    if not _application_is_current(site):
+        report("starting the workers")
+        for name in supervisor.application(site):
+            supervisor.restart_program(site, name)
+    wait_for("workers", site, lambda: nodes.check_heard(site))
     return site
 
 
@@ -75,10 +93,13 @@ def _prepare(site: Site, port: int, report: Report, *, demo: bool, serves: bool)
         raise PortTaken(port=port, other=port + 1)
     site.choose_ports()
     site.write_settings(port, demo=demo)
+    if site.nodes_listen:
+        nodes.certify(site)
     if site.own_database:
         if not (site.postgres_data / "PG_VERSION").exists():
             report("creating the database cluster")
         postgres.initialise(site)
+        postgres.take_certificate(site)
     if site.own_store:
         objects.configure(site)
     if os.geteuid() == 0:
@@ -102,7 +123,7 @@ def _application_is_current(site: Site) -> bool:
     found = {state["name"]: state for state in supervisor.states(site)}
     return all(
         found[name]["statename"] in {"RUNNING", "STARTING"} and found[name]["start"] >= changed
-        for name in supervisor.APPLICATION
+        for name in supervisor.application(site)
     )
 
 
@@ -144,7 +165,7 @@ def store_of(site: Site, timeout_s: float = 120) -> tuple[Minio, str]:
         secret_key=facts["S3_SECRET_KEY"],
         secure=url.scheme == "https",
         region=facts.get("S3_REGION", "us-east-1"),
-        http_client=urllib3.PoolManager(timeout=timeout_s, retries=False),
+        http_client=urllib3.PoolManager(timeout=timeout_s, retries=False, ca_certs=facts.get("S3_CA_FILE")),
     )
     return client, facts.get("S3_BUCKET", "call-recordings")
 

@@ -51,6 +51,14 @@ INFRASTRUCTURE = ("postgres", "swift-account", "swift-container", "swift-object"
 APPLICATION = ("housekeeping", "analysis", "speech", "api")
 
 
+def application(site: Site) -> tuple[str, ...]:
+    """The appliance's own processes here, in the order of their start. A further machine has workers alone."""
+    if not site.node:
+        return APPLICATION
+    wanted = site.facts().get("NODE_WORKERS", "speech,analysis").split(",")
+    return tuple(name for name in ("analysis", "speech") if name in {each.strip() for each in wanted})
+
+
 def programs(site: Site) -> list[Program]:
     """The whole tree, in the order of its start."""
     separate = site.separate
@@ -66,8 +74,8 @@ def programs(site: Site) -> list[Program]:
         # Minutes until it answers, which nobody waits for: analyses are tried again until it does.
         tree.append(Program("vllm", language_model, 20, stop_wait_s=30, environment=vllm.environment(site)))
     appliance = str(Path(sys.prefix) / "bin" / "appliance")
-    commands = {name: [appliance, "worker", name] for name in APPLICATION[:3]} | {"api": [appliance, "api"]}
-    for name, command in commands.items():
+    for name in application(site):
+        command = [appliance, "api"] if name == "api" else [appliance, "worker", name]
         tree.append(Program(name, command, 30, autostart=False, stop_signal="INT", stop_wait_s=30))
     return [_separated(site, program) for program in tree] if separate else tree
 
@@ -170,6 +178,20 @@ def restart_program(site: Site, name: str) -> None:
         if "NOT_RUNNING" not in fault.faultString:
             raise StepFailed(step=name, reason=fault.faultString) from None
     start_program(site, name)
+
+
+def update(site: Site) -> None:
+    """Let a running supervisor follow its configuration as it was written anew: only what differs is restarted."""
+    ran = {state["name"] for state in states(site) if state["statename"] in {"RUNNING", "STARTING"}}
+    with asking(site) as supervisor:
+        added, changed, removed = supervisor.reloadConfig()[0]
+        for name in changed + removed:
+            supervisor.stopProcessGroup(name, True)
+            supervisor.removeProcessGroup(name)
+        for name in added + changed:
+            supervisor.addProcessGroup(name)
+    for name in ran.intersection(changed):
+        start_program(site, name)
 
 
 def states(site: Site) -> list[dict[str, Any]]:

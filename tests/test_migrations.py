@@ -7,8 +7,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import text
 
-from appliance.cli.serve import MIGRATIONS
 from appliance.store import db
+from appliance.store.nodes import MIGRATIONS
 from installer.site import Site
 
 

@@ -18,6 +18,7 @@ from appliance.cli import (
     erase,
     evaluate,
     llm,
+    node,
     operate,
     preflight,
     process,
@@ -40,6 +41,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(backup.app, name="backup")
 app.add_typer(weights.app, name="weights")
 app.add_typer(llm.app, name="llm")
+app.add_typer(node.app, name="node")
 app.add_typer(reanalyse.app, name="reanalyse")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(bundle.app, name="bundle")

@@ -27,6 +27,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="For programs / Для пр
 
 LABELS = {
     "version": ("версия", "version"),
+    "node": ("дополнительная машина", "further machine"),
     "database": ("база данных", "database"),
     "object_store": ("хранилище записей", "object store"),
     "queue": ("очередь", "queue"),
@@ -167,16 +168,21 @@ def _drawn(site: Site) -> Group:
 
 
 def _told(known: Condition | None) -> Iterator[tuple[str, str]]:
+    from appliance.config import settings
+
     if known is None:
         yield "problems", ours(PROBLEMS["database_away"])
         return
     yield "version", known.version
-    for name in ("database", "object_store", "queue"):
-        yield name, "✓" if getattr(known, name) else "✗"
+    if name := settings().node_name:
+        yield "node", f"{name} ({', '.join(settings().node_workers)})"
+    for part in ("database", "object_store", "queue"):
+        yield part, "✓" if getattr(known, part) else "✗"
     waiting = ", ".join(f"{name} {state.waiting} ({state.age_s:.0f} s)" for name, state in known.queues.items())
     yield "waiting", waiting
     yield "disk", f"{known.disk_free_bytes / 2**30:.1f} / {known.disk_total_bytes / 2**30:.1f} GiB"
-    yield "backup", known.last_backup.astimezone().isoformat(" ", "minutes") if known.last_backup else "✗"
+    if not settings().node_name:  # the first machine's business
+        yield "backup", known.last_backup.astimezone().isoformat(" ", "minutes") if known.last_backup else "✗"
     yield "weights", known.weights
     yield "diarizer", known.diarizer
     yield "provider", f"{known.provider} ({known.data_residency})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -11,8 +10,6 @@ from appliance import logs
 from appliance.config import settings
 
 workers = typer.Typer(no_args_is_help=True, help="Run a worker process.")
-
-MIGRATIONS = Path(__file__).parent.parent.parent / "migrations"
 
 
 def application() -> Any:
@@ -79,12 +76,12 @@ def migrate() -> None:
     from alembic import command
     from alembic.config import Config
 
-    from appliance.store import objects, rights
+    from appliance.store import nodes, objects, rights
     from appliance.tasks import queue
 
     logs.configure(settings().log_level, "migrate")
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("script_location", str(nodes.MIGRATIONS))
     command.upgrade(config, "head")
     queue.create_tables()
     rights.grant()

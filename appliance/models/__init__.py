@@ -9,6 +9,7 @@ from appliance.models.calls import Call
 from appliance.models.events import Event
 from appliance.models.exports import Export
 from appliance.models.language import LlmChoice, LlmProfile, LlmRequest
+from appliance.models.nodes import Node
 from appliance.models.objects import ObjectDeletion
 from appliance.models.pipelines import Pipeline, StageOutput, StageStep
 from appliance.models.reanalyses import Reanalysis, ReanalysisTask
@@ -33,6 +34,7 @@ __all__ = [
     "LlmProfile",
     "LlmRequest",
     "LoginFailure",
+    "Node",
     "ObjectDeletion",
     "Pipeline",
     "Reanalysis",

@@ -18,17 +18,18 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from appliance import logs, metrics
+from appliance.config import Settings
 from appliance.errors import ApplianceError, EngineError, StageError, is_disk_full
 from appliance.models import Call, Pipeline, User
 from appliance.pipeline import plan
 from appliance.pipeline.equipment import Equipment
 from appliance.pipeline.stage import Queue, Stage, StageContext
 from appliance.pipeline.steps import LeaseLost, Steps
-from appliance.store import db, events, pipelines
+from appliance.store import db, events, nodes, pipelines
 
 log = logs.get(__name__)
 
-WORKER = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+WORKER = f"{os.getpid()}:{uuid4().hex[:8]}"
 
 LOOK_PAUSE_S = 0.5
 """Whether somebody waits is looked at no more often than this."""
@@ -76,15 +77,16 @@ class Ran:
     """The queue of the stage after it; None where it failed, was given back or was the last."""
 
 
-def new_owner() -> str:
+def new_owner(settings: Settings) -> str:
     """Whoever takes a lease: one run of this process."""
-    return f"{WORKER}:{uuid4().hex[:8]}"
+    where = nodes.lessee(settings.node_name) if settings.node_name else socket.gethostname() + ":"
+    return f"{where}{WORKER}:{uuid4().hex[:8]}"
 
 
 def run_next(queue: Queue, equipment: Equipment) -> Ran | None:
     """Run a stage of `queue` for the call whose turn it is; None where none is due or the process stops."""
     lease_s = equipment.settings.lease_s
-    owner = new_owner()
+    owner = new_owner(equipment.settings)
     if stopping.is_set():
         return None
     with db.unit_of_work() as session:

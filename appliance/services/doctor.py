@@ -15,22 +15,24 @@ from uuid import uuid4
 import redis
 import urllib3
 from minio.error import MinioException
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from appliance.config import settings
 from appliance.engines import audio
 from appliance.errors import ApplianceError, EngineError
+from appliance.models import Call
 from appliance.pipeline.equipment import Equipment
 from appliance.services import language_models
 from appliance.store import db, objects
+from appliance.tasks import node
 
 OLDEST_POSTGRES = 13
 """gen_random_uuid and the trigram operators that the list uses are there from this version on."""
 
 RIGHTS = """
 SELECT CASE WHEN to_regclass('calls') IS NULL THEN has_schema_privilege('public', 'CREATE')
-            ELSE has_table_privilege(to_regclass('calls'), 'INSERT') END"""
+            ELSE has_table_privilege(to_regclass('pipelines'), 'UPDATE') END"""
 
 WORDS = b"0123456789"
 
@@ -82,7 +84,7 @@ def reason(error: Exception) -> str:
 
 
 def postgres() -> str:
-    """Version, extension, and the right to make tables."""
+    """Version, extension, the right to make tables; on a further machine whether its release fits them."""
     with db.unit_of_work() as session:
         version = int(session.scalar(text("SHOW server_version_num")) or 0) // 10_000
         if version < OLDEST_POSTGRES:
@@ -91,11 +93,18 @@ def postgres() -> str:
             raise Unfit("the extension pg_trgm is missing")
         if not session.scalar(text(RIGHTS)):
             raise Unfit("no right to write into the tables, or to create them where there are none yet")
+    if settings().node_name:
+        node.check_release()
     return f"PostgreSQL {version}, pg_trgm, rights"
 
 
 def object_store() -> str:
-    """Put, get, a range, a signed link, delete: on an object of its own that is gone afterwards."""
+    """Put, get, a range, a signed link, delete: on an object of its own that is gone afterwards.
+
+    A further machine reads, and may do no more.
+    """
+    if settings().node_name:
+        return _reads_recordings()
     client, bucket, key = objects.client(), settings().s3_bucket, f"doctor/{uuid4()}"
     objects.put(key, io.BytesIO(WORDS), len(WORDS), "text/plain")
     try:
@@ -116,6 +125,17 @@ def object_store() -> str:
     raise Unfit("a deleted object is still there")
 
 
+def _reads_recordings() -> str:
+    objects.check()
+    with db.unit_of_work() as session:
+        recorded = select(Call.audio_key).where(Call.audio_key.is_not(None))
+        key = session.scalar(recorded.order_by(Call.date.desc()).limit(1))
+    if key is None:
+        return "answers; there is no recording yet"
+    b"".join(objects.stream(key, 0, 1))
+    return "reads recordings"
+
+
 def queue() -> str:
     """Redis, where the queue lives there."""
     if not settings().redis_url:
@@ -131,6 +151,8 @@ def queue() -> str:
 
 def language_model() -> str:
     """An analysis of an invented call by whoever is chosen, held to the schema as every analysis is."""
+    if settings().node_name and "analysis" not in settings().node_workers:
+        return "calls are analysed elsewhere (NODE_WORKERS)"
     tried = language_models.try_out(None, None)
     if tried.error is not None:
         raise tried.error

@@ -112,7 +112,7 @@ def look() -> Readiness:
         "queue_away": not queued,
         "disk_low": disk.free < DISK_LOW_BYTES,
         "queue_old": (age_s or 0) > QUEUE_OLD_S,
-        "backup_old": not settings().demo and _is_old(backed_up),
+        "backup_old": not settings().demo and not settings().node_name and _is_old(backed_up),
         "demo_weights": weights == "demo",
     }
     return Readiness(

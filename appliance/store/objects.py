@@ -101,6 +101,7 @@ def _connections() -> urllib3.PoolManager:
         blocksize=BLOCK_BYTES,
         # A connection that the store closed meanwhile is opened again; what was sent is never sent twice.
         retries=urllib3.Retry(total=1, connect=1, read=0, backoff_factor=0.1),
+        ca_certs=settings().s3_ca_file or None,
     )
 
 

@@ -17,19 +17,24 @@ class Unsealable(Exception):
 
 
 @lru_cache(maxsize=4)
-def _box(secret: str) -> Fernet:
+def _derived(secret: str) -> str:
     key = HKDF(SHA256(), 32, salt=None, info=b"call-analytics sealed secrets").derive(secret.encode())
-    return Fernet(base64.urlsafe_b64encode(key))
+    return base64.urlsafe_b64encode(key).decode()
+
+
+def key() -> str:
+    """What seals here. It is all that a further machine is given: whoever has it can make no token."""
+    return settings().seal_key.get_secret_value() or _derived(settings().jwt_secret.get_secret_value())
 
 
 def seal(plain: str) -> str:
     """The secret as it may be stored."""
-    return _box(settings().jwt_secret.get_secret_value()).encrypt(plain.encode()).decode()
+    return Fernet(key()).encrypt(plain.encode()).decode()
 
 
 def unseal(sealed: str) -> str:
     """The secret itself. Raises Unsealable."""
     try:
-        return _box(settings().jwt_secret.get_secret_value()).decrypt(sealed.encode()).decode()
+        return Fernet(key()).decrypt(sealed.encode()).decode()
     except InvalidToken:
         raise Unsealable from None

@@ -8,7 +8,7 @@ from appliance.config import settings
 from appliance.pipeline import reanalysis, runner
 from appliance.pipeline.equipment import Equipment
 from appliance.pipeline.stage import Queue
-from appliance.tasks import queue
+from appliance.tasks import node, queue
 
 
 @lru_cache
@@ -23,7 +23,7 @@ def advance(name: Queue) -> None:
     Calls that are analysed anew come when no fresh call is due, one at a time.
     May run with nothing to do: a bell says that somebody waits, the rows say who is first.
     """
-    while True:
+    while node.may_work():
         if (ran := runner.run_next(name, equipment())) is not None:
             if ran.following is not None and ran.following != name:
                 queue.ring(ran.call_id, ran.following)

@@ -15,6 +15,7 @@ from installer import accounts
 from installer.preflight import checks, facts, report
 from installer.setup import layout
 from installer.setup.step import Journal, Step, StepFails
+from installer.setup.tree import facts as facts_of_settings
 
 STEPS = 6
 
@@ -29,6 +30,9 @@ def options() -> argparse.Namespace:
     known.add_argument("--tls-cert", type=Path, help="the company's certificate (PEM, with its chain)")
     known.add_argument("--tls-key", type=Path, help="its key (PEM)")
     known.add_argument("--http", action="store_true", help="plain HTTP: everything on the wire can be read")
+    known.add_argument(
+        "--join", type=Path, help="become a further machine, by the file that `node add` wrote on the first"
+    )
     known.add_argument("--admin", default="admin@localhost.localdomain", help="e-mail of the first administrator")
     return known.parse_args()
 
@@ -48,6 +52,7 @@ class Preparation:
         layout.LOGS.mkdir(parents=True, exist_ok=True)
         self.journal = Journal(layout.LOGS / "install.log", chosen.language, STEPS)
         self.language = chosen.language
+        self.node = bool(chosen.join) or "NODE_NAME" in facts_of_settings()
 
     def refuse_downgrade(self) -> None:
         installed = layout.current_version()
@@ -59,8 +64,9 @@ class Preparation:
             raise StepFails(ru if self.language == "ru" else en)
 
     def examine(self, port: int) -> None:
-        machine = facts.gather((port,), layout.DATA)
-        findings = checks.decide(machine, self.about["variant"], (port,), self.about["built_at"])
+        ports = () if self.node else (port,)  # a further machine serves nobody
+        machine = facts.gather(ports, layout.DATA)
+        findings = checks.decide(machine, self.about["variant"], ports, self.about["built_at"])
         self.journal.say(report.as_text(machine, findings, self.about["variant"], self.language))
         fits = (machine.os_id, machine.os_version) == (self.about["os_id"], self.about["os_version"])
         if checks.verdict(findings) == "refuse" or not fits:
@@ -79,7 +85,7 @@ class Preparation:
     def _has_packages(self) -> bool:
         command = ["/usr/bin/python3", "-c", "import ensurepip, venv"]
         able: int = subprocess.run(command, capture_output=True, check=False).returncode
-        return bool(able == 0) and any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+        return bool(able == 0) and (self.node or any(Path("/usr/lib/postgresql").glob("*/bin/initdb")))
 
     def _install_packages(self) -> None:
         # Debian would create and start a cluster of its own on port 5432.
@@ -97,7 +103,7 @@ class Preparation:
             apt += [f"-oDir::State::lists={lists}", "-oAPT::Sandbox::User=root", "--no-install-recommends"]
             quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
             self.journal.run(*apt, "update", env=quiet)
-            wanted = ["python3-venv", "postgresql", "ca-certificates", "openssh-client"]
+            wanted = ["python3-venv", "ca-certificates", "openssh-client", *([] if self.node else ["postgresql"])]
             self.journal.run(*apt, "install", *wanted, env=quiet)
 
     def _has_account(self) -> bool:

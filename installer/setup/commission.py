@@ -12,12 +12,14 @@ from pathlib import Path
 
 from appliance.errors import ApplianceError
 from installer import certificate
+from installer import join as joining
 from installer.bundle import seal
 from installer.setup import layout
 from installer.setup.__main__ import Preparation, options
 from installer.setup.step import Journal, Step, StepFails
 from installer.setup.tree import Tree, facts, write_units
 from installer.setup.upgrade import Upgrade
+from installer.site import Site
 
 
 class Commissioning:
@@ -35,14 +37,20 @@ class Commissioning:
 
     def steps(self) -> list[Step]:
         release = layout.RELEASES / self.version
-        return [
+        own_part = [
             Step("сертификат", "certificate", self._has_certificate, self._make_certificate),
             Step("настройки", "settings", self._has_settings, self._write_settings),
+        ]
+        joining = [Step("подключение", "joining", lambda: False, self._join)]
+        shared = [
             Step("команда и службы", "command and units", lambda: False, lambda: write_units(release)),
             Step("включение выпуска", "switching to the release", lambda: False, self._switch),
             Step("запуск", "start", self._serves, self.tree.start),
-            Step("администратор", "administrator", self._has_administrator, self._make_administrator),
         ]
+        if self.chosen.join:
+            return joining + shared
+        people = Step("администратор", "administrator", self._has_administrator, self._make_administrator)
+        return [*own_part, *shared, people]
 
     def run(self) -> None:
         """Install, or upgrade what serves. Raises StepFails."""
@@ -81,14 +89,27 @@ class Commissioning:
     def _has_settings(self) -> bool:
         return "PORT" in facts()
 
-    def _write_settings(self) -> None:
-        """What an operator chose; secrets and inner addresses are added at the first start, as everywhere."""
-        chosen = {"PORT": str(self.chosen.port), "DEMO": "false", "MODELS_DIR": str(layout.DATA / "models")}
-        if not self.chosen.http:
-            chosen |= {name: str(layout.CONFIG / "tls" / file) for name, file in TLS_FILES.items()}
+    def _join(self) -> None:
+        """Become a further machine: what is its own, and what the first one told."""
+        try:
+            told = joining.check(self.chosen.join)
+            joining.settle(told, Site(layout.DATA), **self._own_settings())
+        except ApplianceError as error:
+            raise StepFails(error.message(self.chosen.language)) from None
+        shutil.chown(layout.CONFIG / "appliance.env", layout.USER, layout.USER)
+
+    def _own_settings(self) -> dict[str, str]:
+        chosen = {"DEMO": "false", "MODELS_DIR": str(layout.DATA / "models")}
         carried = sorted(path.name for path in (self.preparation.bundle / "weights").glob("*"))
         if carried:
             chosen["WHISPER_MODEL_PATH"] = str(layout.DATA / "models" / carried[0])
+        return chosen
+
+    def _write_settings(self) -> None:
+        """What an operator chose; secrets and inner addresses are added at the first start, as everywhere."""
+        chosen = {"PORT": str(self.chosen.port), **self._own_settings()}
+        if not self.chosen.http:
+            chosen |= {name: str(layout.CONFIG / "tls" / file) for name, file in TLS_FILES.items()}
         file = layout.CONFIG / "appliance.env"
         file.touch(mode=0o600)
         file.write_text("".join(f"{name}={value}\n" for name, value in sorted(chosen.items())), encoding="utf-8")
@@ -115,7 +136,13 @@ class Commissioning:
 
     def _tell(self) -> None:
         """To the terminal alone: a password does not belong into a log."""
-        ru, port = self.chosen.language == "ru", facts()["PORT"]
+        ru = self.chosen.language == "ru"
+        if node := facts().get("NODE_NAME"):
+            said = f"Машина {node} работает" if ru else f"The node {node} works"
+            sys.stdout.write(f"\n{said}: call-analytics doctor\n")
+            sys.stdout.write(f"{'Удалите' if ru else 'Delete'} {self.chosen.join}\n")
+            return
+        port = facts()["PORT"]
         scheme = "https" if "TLS_CERT_FILE" in facts() else "http"
         lines = [f"{'Адрес' if ru else 'Address'}: {scheme}://{self.chosen.name}:{port}/docs"]
         authority = layout.CONFIG / "tls" / "ca.pem"

@@ -19,7 +19,8 @@ if [ "$(id -u)" -eq 0 ]; then
     install -d -o root -g root -m 0751 {layout.RUN}
     case "${{1:-}} ${{2:-}}" in
         # What starts and stops processes of several users, or takes them off the machine, is root's.
-        "up "* | "down "* | "uninstall "* | "backup restore") exec {layout.CURRENT}/.venv/bin/appliance "$@" ;;
+        "up "* | "down "* | "uninstall "* | "backup restore" | "node add" | "node remove" | "node join")
+            exec {layout.CURRENT}/.venv/bin/appliance "$@" ;;
     esac
     exec runuser -u {layout.USER} -- {layout.CURRENT}/.venv/bin/appliance "$@"
 fi
@@ -47,10 +48,11 @@ class Tree:
         """Returns when it answers. Raises StepFails."""
         if self.by_systemd:
             self.journal.run("systemctl", "daemon-reload")
-            self.journal.run("systemctl", "enable", *UNITS)
-            self.journal.run("systemctl", "start", UNITS[0], UNITS[2])
+            timers = [] if "NODE_NAME" in facts() else [UNITS[2]]  # there is nothing to back up on a further machine
+            self.journal.run("systemctl", "enable", *UNITS[:2], *timers)
+            self.journal.run("systemctl", "start", UNITS[0], *timers)
         else:
-            self.command("up", PORT=facts()["PORT"])
+            self.command("up", PORT=facts().get("PORT", "8000"))
 
     def stop(self) -> None:
         """Nothing runs afterwards. Raises StepFails."""

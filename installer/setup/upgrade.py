@@ -10,7 +10,7 @@ from pathlib import Path
 from installer import stack
 from installer.setup import layout
 from installer.setup.step import Journal, Step, StepFails
-from installer.setup.tree import Tree, write_units
+from installer.setup.tree import Tree, facts, write_units
 from installer.site import Site
 
 READY_WITHIN_S = 120.0
@@ -23,11 +23,19 @@ class Upgrade:
         self.journal, self.old, self.new = journal, old, new
         self.tree = Tree(journal)
 
+    @property
+    def is_node(self) -> bool:
+        """A further machine has no database of its own; it starts only where the first one's fits its release."""
+        return "NODE_NAME" in facts()
+
     def steps(self) -> list[Step]:
-        return [
-            Step("остановка", "stopping", lambda: False, self.tree.stop),
+        database = [
             Step("копия базы", "copy of the database", lambda: False, lambda: self._database("save")),
             Step("миграция базы", "bringing the database up to date", lambda: False, lambda: self._database("migrate")),
+        ]
+        return [
+            Step("остановка", "stopping", lambda: False, self.tree.stop),
+            *([] if self.is_node else database),
             Step("переключение выпуска", "switching the release", lambda: False, self._switch),
             Step("запуск", "start", lambda: False, self.tree.start),
             Step("проверка", "health", lambda: False, self._prove),
@@ -61,6 +69,9 @@ class Upgrade:
 
     def _prove(self) -> None:
         """The new release answers that it is ready, by its own version. Raises StepFails."""
+        if self.is_node:
+            self.tree.command("status")
+            return
         deadline = time.monotonic() + READY_WITHIN_S
         while True:
             try:
@@ -80,7 +91,8 @@ class Upgrade:
             self.tree.stop()
         except StepFails as failure:
             self.journal.say(f"  {failure}")
-        self._database("restore")
+        if not self.is_node:
+            self._database("restore")
         write_units(layout.RELEASES / self.old)
         layout.point_current_at(self.old)
         self.tree.start()
@@ -88,7 +100,8 @@ class Upgrade:
     def _prune(self) -> None:
         """The copy of the database goes, and releases but the one that serves and the one before."""
         try:
-            self._database("forget")  # people whose numbers are erased from now on must not live on in it
+            if not self.is_node:
+                self._database("forget")  # people whose numbers are erased from now on must not live on in it
         except StepFails as failure:
             self.journal.say(f"  {failure}")
         known = sorted((each for each in layout.RELEASES.iterdir() if each.is_dir()), key=_age)

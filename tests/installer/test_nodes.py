@@ -1,0 +1,308 @@
+"""A second machine in a network namespace of its own: let in, at work, cut off in mid-call, back, put out."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import xmlrpc.client
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from appliance.services.nodes import SILENT_S
+from installer import stack, supervisor
+from installer.site import Site
+from tests.conftest import SAMPLES, let_in, processed, upload, wait_until
+from tests.own_stack import Own, doubled, own_stack
+
+pytestmark = pytest.mark.timeout(600)
+
+APPLIANCE = str(Path(sys.prefix) / "bin" / "appliance")
+HERE, THERE = "10.213.77.1", "10.213.77.2"
+
+
+@dataclass
+class Network:
+    """A machine that is reached by one cable. It has this one's disk, and nothing of its network."""
+
+    name: str
+    cable: str
+
+    def inside(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        known = {k: v for k, v in os.environ.items() if k not in {"APPLIANCE_ENV_FILE", "DATA_DIR", "PORT"}}
+        known |= {"LANG": "C", **environment}
+        whole = ["ip", "netns", "exec", self.name, *command]
+        return subprocess.run(whole, env=known, capture_output=True, text=True, check=False, timeout=200)
+
+    def cut(self) -> None:
+        ip("link", "set", self.cable, "down")
+
+    def mend(self) -> None:
+        ip("link", "set", self.cable, "up")
+
+
+def ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+
+@contextmanager
+def network() -> Iterator[Network]:
+    """Skips, loudly, where no namespaces can be made."""
+    made = Network(f"node-{os.getpid()}", f"na{os.getpid()}")
+    if os.geteuid() != 0 or not shutil.which("ip"):
+        pytest.skip("NO NAMESPACES: needs root and ip (iproute2); nothing was tried with two machines")
+    try:
+        ip("netns", "add", made.name)
+        ip("link", "add", made.cable, "type", "veth", "peer", "name", "uplink", "netns", made.name)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"NO NAMESPACES: {error.stderr.decode().strip()}; nothing was tried with two machines")
+    try:
+        ip("address", "add", f"{HERE}/30", "dev", made.cable)
+        made.mend()
+        ip("-n", made.name, "address", "add", f"{THERE}/30", "dev", "uplink")
+        for interface in ("uplink", "lo"):
+            ip("-n", made.name, "link", "set", interface, "up")
+        yield made
+    finally:
+        ip("netns", "delete", made.name)
+
+
+def on_first(own: Own, *arguments: str) -> subprocess.CompletedProcess[str]:
+    known = {**os.environ, "APPLIANCE_ENV_FILE": str(own.site.env_file), "LANG": "C"}
+    command = [APPLIANCE, *arguments, "--data-dir", str(own.site.data_dir)]
+    return subprocess.run(command, env=known, capture_output=True, text=True, check=False, timeout=200)
+
+
+@dataclass
+class Two:
+    """The first machine with everything, and the node `second`."""
+
+    first: Own
+    network: Network
+    second: Site
+    join_file: Path
+
+    def on_second(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.network.inside(APPLIANCE, *arguments, "--data-dir", str(self.second.data_dir))
+
+    def listed(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(on_first(self.first, "node", "list", "--json").stdout)
+        return found
+
+    def silent_s(self) -> float:
+        seen = "SELECT extract(epoch FROM now() - greatest(speech_seen_at, analysis_seen_at)) FROM nodes"
+        return float(self.first.query(f"{seen} WHERE name = 'second'")[0][0])
+
+    def first_works(self, *, at_all: bool) -> None:
+        with supervisor.asking(self.first.site) as asked:
+            for name in ("speech", "analysis"):
+                with suppress(xmlrpc.client.Fault):  # it is so already
+                    (asked.startProcess if at_all else asked.stopProcess)(name, True)
+
+    def ended_on_second(self, call_id: str, stage: str) -> bool:
+        lines = [line for file in self.second.logs.glob("*.log") for line in file.read_text().splitlines()]
+        return any(call_id in line and f'"{stage}"' in line and "stage_completed" in line for line in lines)
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[Two]:
+    with network() as cable, tempfile.TemporaryDirectory(prefix="node-") as folder, own_stack(LEASE_S="4") as first:
+        let_in(Path(folder))
+        file = Path(folder) / "second.join"
+        refused = on_first(first, "node", "add", "second", "--address", THERE)
+        assert refused.returncode == 1
+        assert "--listen ADDRESS" in refused.stderr
+        added = on_first(first, "node", "add", "second", "--address", THERE, "--listen", HERE, "--file", str(file))
+        assert added.returncode == 0, added.stderr
+        made = Two(first, cable, Site(Path(folder).resolve() / "data"), file)
+        try:
+            assert [each["state"] for each in made.listed()] == ["expected"]
+            joined = made.on_second("node", "join", str(file))
+            assert joined.returncode == 0, joined.stderr
+            yield made
+        finally:
+            stack.down(made.second.data_dir)
+
+
+def test_the_second_machine_has_workers_and_the_first_hears_them(two: Two) -> None:
+    assert {one["name"]: one["statename"] for one in stack.status(two.second.data_dir)} == {
+        "analysis": "RUNNING",
+        "speech": "RUNNING",
+    }
+    seen = next(each for each in two.listed() if each["name"] == "second")
+    assert (seen["name"], seen["address"], seen["state"]) == ("second", THERE, "at work")
+    assert max(seen["speech_silent_s"], seen["analysis_silent_s"]) < 20
+    shown = json.loads(two.on_second("status", "--json").stdout)
+    assert shown["ready"]
+    assert "backup_old" not in shown["problems"]
+    done = two.on_second("doctor", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    again = on_first(two.first, "node", "add", "second", "--address", THERE)
+    assert "node remove second" in again.stderr
+    elsewhere = two.on_second("node", "add", "third", "--address", THERE)
+    assert "on the first" in elsewhere.stderr
+
+
+def test_what_it_was_told_is_secret_and_no_more_than_it_needs(two: Two) -> None:
+    assert stat.S_IMODE(two.join_file.stat().st_mode) == 0o600
+    assert not stat.S_IMODE(two.second.env_file.stat().st_mode) & 0o027
+    first, second = two.first.site.facts(), two.second.facts()
+    told = two.join_file.read_text()
+    for name in ("JWT_SECRET", "POSTGRES_PASSWORD", "S3_SECRET_KEY"):
+        assert first[name] not in told
+    assert first["LEASE_S"] == second["LEASE_S"]
+    url = second["DATABASE_URL"]
+    probe = f"""
+import psycopg, sys
+url = {url!r}
+def refused(statement, address=url):
+    try:
+        with psycopg.connect(address, connect_timeout=3) as connection:
+            connection.execute(statement)
+    except psycopg.Error as error:
+        print(type(error).__name__)
+    else:
+        print("allowed", statement)
+refused("SELECT password_hash FROM users")
+refused("SELECT * FROM refresh_tokens")
+refused("DELETE FROM calls")
+refused("UPDATE audit_log SET action = 'x'")
+refused("INSERT INTO nodes (name, address) VALUES ('x', 'y')")
+refused("UPDATE nodes SET address = 'y'")
+refused("SELECT 1", url.replace("verify-full", "disable"))
+refused("SELECT 1", url.replace("node_second:", "appliance:"))
+"""
+    said = two.network.inside(sys.executable, "-c", probe).stdout.split()
+    assert said == [*["InsufficientPrivilege"] * 6, *["OperationalError"] * 2]
+    store = """
+import io
+from appliance.store import objects
+objects.check()
+for attempt in (lambda: objects.put("x", io.BytesIO(b"x"), 1, "a/b"), lambda: objects.delete("x")):
+    try:
+        attempt()
+    except objects.ObjectStoreUnavailable:
+        print("refused")
+"""
+    tried = two.network.inside(sys.executable, "-c", store, APPLIANCE_ENV_FILE=str(two.second.env_file))
+    assert tried.stdout.split() == ["refused", "refused"], tried.stderr
+
+
+def long_call() -> bytes:
+    """Several minutes, to be cut off in: a recording eight times over."""
+    once = (SAMPLES / "ru-complaint.wav").read_bytes()
+    begins = once.index(b"data") + 8
+    sound = once[begins : begins + int.from_bytes(once[begins - 4 : begins], "little")] * 8
+    head = once[8 : begins - 4] + len(sound).to_bytes(4, "little")
+    return b"RIFF" + (len(head) + len(sound)).to_bytes(4, "little") + head + sound
+
+
+HOLD = """
+import psycopg, sys, time
+with psycopg.connect(sys.argv[1], connect_timeout=3) as connection:
+    connection.execute("SELECT pg_advisory_xact_lock(hashtext('call-analytics audit'))")
+    print("held", flush=True)
+    time.sleep(120)
+"""
+
+
+def test_a_node_that_is_cut_off_loses_its_call_to_the_first_machine_and_comes_back(two: Two) -> None:
+    http = two.first.client()
+    two.first_works(at_all=False)
+    alone = upload(http, SAMPLES / "ru-wrong-number.wav").json()["id"]
+    assert processed(http, alone)["aiAnalysis"]["processing_status"] == "completed"
+    assert two.ended_on_second(alone, "transcribe")
+    assert two.ended_on_second(alone, "publish")
+
+    call_id = upload(http, ("long.wav", long_call())).json()["id"]
+    lease = "SELECT lease_owner FROM pipelines WHERE call_id = %s AND state = 'running' AND stage = 'transcribe'"
+    owner = wait_until(lambda: two.first.query(lease, call_id), 60, "the node to be in mid-call")[0][0]
+    assert owner.startswith("node/second:")
+    assert [each["calls"] for each in two.listed() if each["name"] == "second"] == [1]
+    # In the midst of a transaction that everybody else waits for, too.
+    holder = ["ip", "netns", "exec", two.network.name, sys.executable, "-c", HOLD, two.second.facts()["DATABASE_URL"]]
+    with subprocess.Popen(holder, stdout=subprocess.PIPE, text=True) as holding:
+        assert holding.stdout is not None
+        assert holding.stdout.readline() == "held\n"
+        two.network.cut()
+        assert two.first.query("SELECT state FROM pipelines WHERE call_id = %s", call_id) == [("running",)]
+        two.first_works(at_all=True)
+        cut_at = time.monotonic()
+        two.first.client()  # a log-in is noted in the audit trail
+        assert time.monotonic() - cut_at < 40
+        ended = processed(http, call_id)
+        holding.kill()
+    assert ended["aiAnalysis"]["processing_status"] == "completed"
+    assert not two.ended_on_second(call_id, "transcribe")
+    assert doubled(two.first, [alone, call_id]) == []
+    wait_until(lambda: two.silent_s() > SILENT_S, 30, "the node to be missed")
+
+    two.first_works(at_all=False)
+    two.network.mend()
+    following = upload(http, SAMPLES / "ru-wrong-number.wav").json()["id"]
+    assert processed(http, following)["aiAnalysis"]["processing_status"] == "completed"
+    assert two.ended_on_second(following, "transcribe")
+    wait_until(lambda: two.silent_s() < SILENT_S, 30, "the node to be heard again")
+    assert doubled(two.first, [alone, call_id, following]) == []
+    two.first_works(at_all=True)
+
+
+def test_a_node_of_another_release_works_on_nothing(two: Two) -> None:
+    def schema(number: str) -> None:
+        address = f"postgresql://appliance_owner:{two.first.site.owner_password()}@127.0.0.1"
+        with psycopg.connect(f"{address}:{two.first.site.ports()['postgres']}/call_analytics") as connection:
+            connection.execute("UPDATE alembic_version SET version_num = %s", [number])
+
+    now = two.first.query("SELECT version_num FROM alembic_version")[0][0]
+    two.first_works(at_all=False)
+    schema("9999")
+    try:
+        http = two.first.client()
+        call_id = upload(http, SAMPLES / "ru-wrong-number.wav").json()["id"]
+        log = two.second.logs / "speech.log"
+        wait_until(lambda: "node_release_differs" in log.read_text(), 30, "the node to see it")
+        assert two.first.query("SELECT state FROM pipelines WHERE call_id = %s", call_id) == [("waiting",)]
+        refused = two.on_second("node", "join", str(two.join_file))
+        assert "9999" in refused.stderr
+        assert "Install the same" in refused.stderr
+    finally:
+        schema(now)
+    assert processed(http, call_id)["aiAnalysis"]["processing_status"] == "completed"
+    two.first_works(at_all=True)
+
+
+def test_a_node_that_is_put_out_gets_in_no_more(two: Two) -> None:
+    file = two.join_file.with_name("third.join")
+    added = on_first(two.first, "node", "add", "third", "--address", THERE, "--file", str(file))
+    assert added.returncode == 0, added.stderr
+    told = json.loads(file.read_text())["settings"]
+    stay = "import psycopg, sys; psycopg.connect(sys.argv[1], connect_timeout=3).execute('SELECT pg_sleep(60)')"
+    enter = ["ip", "netns", "exec", two.network.name, sys.executable, "-c"]
+    with subprocess.Popen([*enter, stay, told["DATABASE_URL"]], stderr=subprocess.DEVNULL) as inside:
+        there = "SELECT 1 FROM pg_stat_activity WHERE usename = 'node_third'"
+        wait_until(lambda: two.first.query(there), 20, "the node to be in")
+        removed = on_first(two.first, "node", "remove", "third")
+        assert removed.returncode == 0, removed.stderr
+        assert inside.wait(10) == 1
+    assert two.first.query("SELECT 1 FROM pg_roles WHERE rolname = 'node_third'") == []
+    assert two.network.inside(*enter[4:], stay, told["DATABASE_URL"]).returncode == 1
+    known = {**two.second.facts(), "S3_ACCESS_KEY": told["S3_ACCESS_KEY"], "S3_SECRET_KEY": told["S3_SECRET_KEY"]}
+    read = "from appliance.store import objects; objects.check()"
+    ours = two.second.facts()
+    wait_until(lambda: not two.network.inside(sys.executable, "-c", read, **ours).returncode, 30, "the store's front")
+    assert "ObjectStoreUnavailable" in two.network.inside(sys.executable, "-c", read, **known).stderr
+    assert [each["name"] for each in two.listed()] == ["second"]
+    assert "There is no node third" in on_first(two.first, "node", "remove", "third").stderr
+    trail = two.first.query("SELECT action, details FROM audit_log WHERE details ->> 'node' = 'third' ORDER BY id")
+    assert trail == [("node_added", {"node": "third", "address": THERE}), ("node_removed", {"node": "third"})]
