@@ -82,6 +82,7 @@ class Transcribe:
             found = engine.transcribe(
                 samples,
                 languages=context.equipment.settings.transcribe_languages,
+                vocabulary=vocabulary,
                 on_progress=lambda share, done=n: context.on_progress((done + share) / count),  # type: ignore[misc]
                 recall=recall,
             )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.engines.recall import Recall, afresh
+from appliance.engines.speech.vocabulary import NO_NAMES, Vocabulary
 
 SAMPLE_RATE = 16_000
 """What every engine listens at, in Hz."""
@@ -41,9 +42,9 @@ class SpokenSegment:
     no_speech_probability: float = 0.0
 
 
-RemovalReason = Literal["no_speech", "invention", "repetition", "word_rate"]
+RemovalReason = Literal["no_speech", "invention", "repetition", "word_rate", "hot_words"]
 """no_speech: the weights themselves doubt that anybody spoke. invention: listed in inventions.yaml. repetition: a loop.
-word_rate: more words than can be said in the time."""
+word_rate: more words than can be said in the time. hot_words: names that the weights were told of, recited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +92,14 @@ class SpeechEngine(Protocol):
         samples: Samples,
         *,
         languages: Sequence[str] = (),
+        vocabulary: Vocabulary = NO_NAMES,
         on_progress: Callable[[float], None] = lambda _: None,
         recall: Recall = afresh,
     ) -> Transcription:
         """Recognise everything that is said in `samples`.
 
         languages: the codes to choose from; empty means every language that the weights know, one means no guess.
+        vocabulary: names to expect, where the engine and its weights can be told.
         on_progress: called with the share done, 0-1; what it raises aborts the recognition.
         recall: keeps what was found of each piece, so that a recognition that was ended goes on there.
         Raises EngineError when the weights or the library fail.

@@ -10,6 +10,7 @@ from appliance.engines.recall import Recall, afresh
 from appliance.engines.speech import Samples, SpokenSegment, Transcription, Word
 from appliance.engines.speech.chunks import LONGEST_MS, Chunk
 from appliance.engines.speech.recognition import confidence_of, joined, spread, transcribe
+from appliance.engines.speech.vocabulary import NO_NAMES, Vocabulary
 from appliance.errors import EngineError
 
 BEAM = 5
@@ -26,7 +27,14 @@ class FasterWhisper:
     name = "faster-whisper"
 
     def __init__(
-        self, folder: Path, weights: str, *, longest_ms: int = LONGEST_MS, device: str = "auto", threads: int = 0
+        self,
+        folder: Path,
+        weights: str,
+        *,
+        longest_ms: int = LONGEST_MS,
+        takes_hot_words: bool = False,
+        device: str = "auto",
+        threads: int = 0,
     ) -> None:
         """Load the weights. Raises EngineError."""
         import ctranslate2
@@ -34,6 +42,7 @@ class FasterWhisper:
 
         self.weights = weights
         self.longest_ms = longest_ms
+        self.takes_hot_words = takes_hot_words
         if device == "auto":
             device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
         compute = "float16" if device == "cuda" else "int8"
@@ -49,11 +58,12 @@ class FasterWhisper:
         samples: Samples,
         *,
         languages: Sequence[str] = (),
+        vocabulary: Vocabulary = NO_NAMES,
         on_progress: Callable[[float], None] = lambda _: None,
         recall: Recall = afresh,
     ) -> Transcription:
         """See SpeechEngine."""
-        return transcribe(self, samples, languages, on_progress, recall)
+        return transcribe(self, samples, languages, vocabulary, on_progress, recall)
 
     def language_probabilities(self, samples: Samples) -> Mapping[str, float]:
         if not self._model.model.is_multilingual:
@@ -61,20 +71,23 @@ class FasterWhisper:
         _, _, probabilities = self._model.detect_language(samples)
         return {code: float(probability) for code, probability in probabilities or ()}
 
-    def recognise(self, chunk: Chunk, language: str) -> list[SpokenSegment]:
+    def recognise(self, chunk: Chunk, language: str, hot_words: Sequence[str] = ()) -> list[SpokenSegment]:
         try:
-            return self._recognise(chunk, language)
+            return self._recognise(chunk, language, hot_words)
         except RuntimeError as error:  # a card without memory, a library that is missing
             raise EngineError("recognition_failed", f"recognition failed: {error}", retryable=True) from None
 
-    def _recognise(self, chunk: Chunk, language: str) -> list[SpokenSegment]:
+    def _recognise(self, chunk: Chunk, language: str, hot_words: Sequence[str]) -> list[SpokenSegment]:
         segments, _ = self._model.transcribe(
             chunk.samples,
             language=language,
             beam_size=BEAM,
             temperature=TEMPERATURES,
             word_timestamps=True,
+            # Without the text before: the library would put it behind the hot words, and nothing of a window would
+            # be left for what is said.
             condition_on_previous_text=False,
+            hotwords=", ".join(hot_words) or None,
         )
         spoken = []
         for segment in segments:

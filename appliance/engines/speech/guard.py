@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 
@@ -41,6 +42,10 @@ PHRASE_REPEATS, WORD_REPEATS = 4, 6
 """So often in a row is a loop, not an answer: people say "да, да, да, да" and "алло? алло? алло?"."""
 
 
+RECITED_NAMES = 4
+"""So many hot words one after the other, in the very order in which the weights were told of them, are recited."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Inventions:
     never: re.Pattern[str]
@@ -61,16 +66,24 @@ def _inventions() -> _Inventions:
     )
 
 
-def guarded(segments: Sequence[SpokenSegment]) -> tuple[list[SpokenSegment], list[Removal]]:
-    """The segments without what was invented, and what was taken out of them, both in order of time."""
+def guarded(
+    segments: Sequence[SpokenSegment], hot_words: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> tuple[list[SpokenSegment], list[Removal]]:
+    """The segments without what was invented, and what was taken out of them, both in order of time.
+
+    hot_words: the names that the weights were told to expect in each language, in that order.
+    """
+    told = {language: _Recited(names) for language, names in hot_words.items()}
     kept: list[SpokenSegment] = []
     removals: list[Removal] = []
     for segment in segments:
-        if reason := _whole_invention(segment):
+        recited = told.get(segment.language, NOTHING_RECITED)
+        if reason := _whole_invention(segment) or recited.why_all_of(segment):
             removals.append(_removal(segment, reason))
             continue
         rest: SpokenSegment | None = segment
-        for kind, cut in CUTS:
+        recitals: tuple[RemovalReason, Cut] = ("hot_words", recited.within)
+        for kind, cut in (*CUTS, recitals):
             if rest is not None and (gone := cut(_plain(rest))):
                 removals += [_part(rest, first, last, kind) for first, last in gone]
                 rest = _without(rest, gone)
@@ -148,11 +161,45 @@ def _repeated(words: Sequence[str]) -> list[tuple[int, int]]:
     return found
 
 
-CUTS: tuple[tuple[RemovalReason, Callable[[Sequence[str]], list[tuple[int, int]]]], ...] = (
-    ("invention", _listed),
-    ("repetition", _repeated),
-)
-"""What is cut out of a segment: reason, and which words of the plain ones."""
+Cut = Callable[[Sequence[str]], list[tuple[int, int]]]
+"""Which words of a segment's plain ones go: first and last of each stretch."""
+
+CUTS: tuple[tuple[RemovalReason, Cut], ...] = (("invention", _listed), ("repetition", _repeated))
+
+
+class _Recited:
+    """Finds the hot words where nobody said them: Whisper goes on with its prompt where it hears nothing."""
+
+    def __init__(self, hot_words: Sequence[str]) -> None:
+        self._told = [(plain(word), n) for n, name in enumerate(hot_words) for word in name.split()]
+        self._known = {word for word, _ in self._told}
+
+    def why_all_of(self, segment: SpokenSegment) -> RemovalReason | None:
+        """Why a segment goes that holds nothing but hot words, where the weights doubt that anybody spoke."""
+        said = set(_plain(segment)) - {""}
+        return "hot_words" if said <= self._known and segment.no_speech_probability > DOUBTFUL_NO_SPEECH else None
+
+    def within(self, words: Sequence[str]) -> list[tuple[int, int]]:
+        """First and last word of each stretch that goes through the names in their order."""
+        found, at = [], 0
+        while at < len(words):
+            length, names = max((self._along(words, at, start) for start in range(len(self._told))), default=(0, 0))
+            if names >= RECITED_NAMES:
+                found.append((at, at + length - 1))
+            at += length if names >= RECITED_NAMES else 1
+        return found
+
+    def _along(self, words: Sequence[str], at: int, start: int) -> tuple[int, int]:
+        """How many words from `at` on are those told from `start` on, and of how many names."""
+        length = 0
+        for said, (word, _) in zip(words[at:], self._told[start:], strict=False):
+            if said != word:
+                break
+            length += 1
+        return length, len({n for _, n in self._told[start : start + length]})
+
+
+NOTHING_RECITED = _Recited(())
 
 
 def _removal(segment: SpokenSegment, reason: RemovalReason) -> Removal:

@@ -13,6 +13,7 @@ from appliance.engines.recall import Recall, afresh
 from appliance.engines.speech import Samples, SpokenSegment, Transcription, Word
 from appliance.engines.speech.chunks import Chunk, chunks_of, skipped
 from appliance.engines.speech.guard import guarded
+from appliance.engines.speech.vocabulary import Vocabulary
 from appliance.engines.voice_activity import speech_regions
 
 CHUNKS_FOR_LANGUAGE = 2
@@ -25,12 +26,15 @@ class Recogniser(Protocol):
     longest_ms: int
     """Speech that the weights are given at a time."""
 
+    takes_hot_words: bool
+    """Whether it can be told of names to expect, and its weights understand that."""
+
     def language_probabilities(self, samples: Samples) -> Mapping[str, float]:
         """The probability of each language that the weights know."""
         ...
 
-    def recognise(self, chunk: Chunk, language: str) -> list[SpokenSegment]:
-        """The segments of a chunk, times in milliseconds from the chunk's start."""
+    def recognise(self, chunk: Chunk, language: str, hot_words: Sequence[str] = ()) -> list[SpokenSegment]:
+        """The segments of a chunk, times in milliseconds from the chunk's start. `hot_words`: names to expect in it."""
         ...
 
 
@@ -42,6 +46,7 @@ class Recalled:
 
     def __init__(self, recogniser: Recogniser, recall: Recall) -> None:
         self.longest_ms = recogniser.longest_ms
+        self.takes_hot_words = recogniser.takes_hot_words
         self._recogniser, self._recall = recogniser, recall
 
     def language_probabilities(self, samples: Samples) -> Mapping[str, float]:
@@ -49,20 +54,24 @@ class Recalled:
         found: dict[str, float] = self._recall(question, lambda: dict(self._recogniser.language_probabilities(samples)))
         return dict(sorted(found.items()))
 
-    def recognise(self, chunk: Chunk, language: str) -> list[SpokenSegment]:
+    def recognise(self, chunk: Chunk, language: str, hot_words: Sequence[str] = ()) -> list[SpokenSegment]:
         question = ["words", chunk.pieces[0].start_ms, chunk.pieces[-1].end_ms, language]
+        # Sums alone: what is said and who works here is not kept with the steps.
+        question += [zlib.crc32(chunk.samples.tobytes()), zlib.crc32("\n".join(hot_words).encode())]
 
         def listen() -> list[dict[str, Any]]:
-            found: list[dict[str, Any]] = SEGMENTS.dump_python(self._recogniser.recognise(chunk, language), mode="json")
+            heard = self._recogniser.recognise(chunk, language, hot_words)
+            found: list[dict[str, Any]] = SEGMENTS.dump_python(heard, mode="json")
             return found
 
-        return SEGMENTS.validate_python(self._recall([*question, zlib.crc32(chunk.samples.tobytes())], listen))
+        return SEGMENTS.validate_python(self._recall(question, listen))
 
 
 def transcribe(
     recogniser: Recogniser,
     samples: Samples,
     languages: Sequence[str],
+    vocabulary: Vocabulary,
     on_progress: Callable[[float], None],
     recall: Recall = afresh,
 ) -> Transcription:
@@ -72,23 +81,27 @@ def transcribe(
     if not chunks:
         return Transcription(languages[0] if languages else "und", 0.0, ())
     language, probability = choose_language(recogniser, chunks, languages)
+    hot_words = vocabulary.hot_words(language) if recogniser.takes_hot_words else ()
     total = sum(chunk.duration_ms for chunk in chunks)
     done, segments = 0, []
     for chunk in chunks:
         on_progress(done / total)
-        segments += recognise_all(recogniser, chunk, language)
+        segments += recognise_all(recogniser, chunk, language, hot_words)
         done += chunk.duration_ms
     on_progress(1.0)
-    kept, removals = guarded(segments)
+    kept, removals = guarded(segments, {language: hot_words})
     return Transcription(language, probability, tuple(kept), tuple(removals))
 
 
-def recognise_all(recogniser: Recogniser, chunk: Chunk, language: str) -> list[SpokenSegment]:
+def recognise_all(
+    recogniser: Recogniser, chunk: Chunk, language: str, hot_words: Sequence[str] = ()
+) -> list[SpokenSegment]:
     """The segments of a chunk, times of the recording; speech that the engine passed over is given to it once more.
 
-    Whisper now and then leaves a sentence out or stops before the end of its window.
+    Whisper now and then leaves a sentence out or stops before the end of its window. The second time it is told of no
+    names: where there was nothing to hear it would recite them.
     """
-    first = recogniser.recognise(chunk, language)
+    first = recogniser.recognise(chunk, language, hot_words)
     found = [placed(chunk, segment) for segment in first]
     for rest in skipped(chunk, [(segment.start_ms, segment.end_ms) for segment in first]):
         found += [placed(rest, segment) for segment in recogniser.recognise(rest, language)]

@@ -16,7 +16,7 @@ import yaml
 
 DATA = Path(__file__).parent / "vocabulary.yaml"
 
-PROMPT_CHARACTERS = 400
+HOT_CHARACTERS = 400
 """About 200 tokens of Russian: Whisper looks at no more than 223 (half its window) and would cut names in two."""
 
 AFTER_CONSONANT = ("", "а", "у", "ом", "ем", "е", "ы", "и", "ов", "ам", "ами", "ах")
@@ -64,16 +64,15 @@ class Vocabulary:
             self.right | other.right,
         )
 
-    def prompt(self, language: str) -> str:
+    def hot_words(self, language: str) -> tuple[str, ...]:
         """Names to expect in a language, in its letters, as many as Whisper takes in."""
-        fitting = [name for name in self.hot if language == "und" or is_cyrillic(name) == (language in ("ru", "kk"))]
-        text = ""
-        for name in fitting:
-            longer = f"{text}, {name}" if text else name
-            if len(longer) > PROMPT_CHARACTERS:
-                break
-            text = longer
-        return text
+        found: list[str] = []
+        for name in self.hot:
+            if is_cyrillic(name) == (language in ("ru", "kk")):
+                if len(", ".join([*found, name])) > HOT_CHARACTERS:
+                    break
+                found.append(name)
+        return tuple(found)
 
     @cached_property
     def second_after(self) -> Mapping[str, Mapping[str, str]]:
@@ -89,6 +88,9 @@ class Vocabulary:
     def alone_forms(self) -> Mapping[str, str]:
         """Case forms of the names that stand alone."""
         return {key_of(form): form for name in self.alone for form in forms_of(name)}
+
+
+NO_NAMES = Vocabulary()
 
 
 def key_of(word: str) -> str:

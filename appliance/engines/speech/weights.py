@@ -25,6 +25,12 @@ MULTILINGUAL_TOKENS = 51_865
 CTRANSLATE2_VERSION = 6
 """Of model.bin; others are left to the library to judge."""
 
+NOTES = "appliance.json"
+"""In a folder of weights: what to know about them. `{"hot_words": true}`: names to expect were seen to help them.
+
+Whisper base, told of 400 letters of names, wrote more nonsense than without, in loops, and took ten times as long.
+"""
+
 PROOF_S = 600
 """Loading large weights from a slow disk may take minutes."""
 
@@ -38,6 +44,8 @@ class Weights:
     name: str
     multilingual: bool = True
     demo: bool = False
+    takes_hot_words: bool = False
+    """Whether names to expect help them."""
 
 
 def inspect(path: Path) -> Weights:
@@ -67,13 +75,23 @@ def _inspect(path: Path) -> Weights:
         _walk_ctranslate2(path / "model.bin")
         demo = path.name == demo_weights.FOLDER and (path.parent / demo_weights.GGML_FILE).exists()
         multilingual = _vocabulary_size(path) >= MULTILINGUAL_TOKENS
-        return Weights(path, "folder", demo_weights.NAME if demo else path.name, multilingual, demo)
+        name = demo_weights.NAME if demo else path.name
+        return Weights(path, "folder", name, multilingual, demo, _takes_hot_words(path) and not demo)
     if path.stat().st_size == 0:
         raise EngineError("weights_truncated", f"{path} is empty: copy or download it again")
     multilingual = ggml.inspect(path).vocabulary >= MULTILINGUAL_TOKENS
     demo = path.name == demo_weights.GGML_FILE
     name = demo_weights.NAME if demo else path.stem.removeprefix("ggml-")
     return Weights(path, "ggml", name, multilingual, demo)
+
+
+def _takes_hot_words(folder: Path) -> bool:
+    """Whether the folder says that names to expect help its weights: some are led astray by them."""
+    notes = _json(folder / NOTES) if (folder / NOTES).is_file() else {}
+    takes = notes.get("hot_words", False) if isinstance(notes, dict) else None
+    if not isinstance(takes, bool):
+        raise EngineError("weights_not_a_model", f'{folder / NOTES} must be like {{"hot_words": true}}')
+    return takes
 
 
 def _json(file: Path) -> object:
@@ -138,7 +156,10 @@ def load(found: Weights, device: str, threads: int) -> SpeechEngine:
     if found.kind == "folder":
         from appliance.engines.speech.faster_whisper import FasterWhisper
 
-        return FasterWhisper(found.path, found.name, longest_ms=longest_ms, device=device, threads=threads)
+        takes = found.takes_hot_words
+        return FasterWhisper(
+            found.path, found.name, longest_ms=longest_ms, takes_hot_words=takes, device=device, threads=threads
+        )
     from appliance.engines.speech.whisper_cpp import WhisperCpp
 
     return WhisperCpp(found.path, found.name, longest_ms=longest_ms, threads=threads)

@@ -12,6 +12,7 @@ from appliance.engines.speech import Samples, SpokenSegment, Transcription, Word
 from appliance.engines.speech.chunks import LONGEST_MS, Chunk
 from appliance.engines.speech.ggml import read_vocabulary
 from appliance.engines.speech.recognition import confidence_of, spread, transcribe
+from appliance.engines.speech.vocabulary import NO_NAMES, Vocabulary
 from appliance.errors import EngineError
 
 BEAM = 5
@@ -26,6 +27,8 @@ class WhisperCpp:
     """One set of weights. A context does one job at a time: the lock is held for a chunk, not for a call."""
 
     name = "whisper.cpp"
+    takes_hot_words = False
+    """Its prompt is text said before, and goes on into the next window as such."""
 
     def __init__(self, file: Path, weights: str, *, longest_ms: int = LONGEST_MS, threads: int = 0) -> None:
         """Load the weights, which must have been proven before: a corrupt file crashes the process.
@@ -61,11 +64,12 @@ class WhisperCpp:
         samples: Samples,
         *,
         languages: Sequence[str] = (),
+        vocabulary: Vocabulary = NO_NAMES,
         on_progress: Callable[[float], None] = lambda _: None,
         recall: Recall = afresh,
     ) -> Transcription:
         """See SpeechEngine."""
-        return transcribe(self, samples, languages, on_progress, recall)
+        return transcribe(self, samples, languages, vocabulary, on_progress, recall)
 
     def language_probabilities(self, samples: Samples) -> Mapping[str, float]:
         import _pywhispercpp as library
@@ -76,7 +80,7 @@ class WhisperCpp:
             _, probabilities = self._model.auto_detect_language(_long_enough(samples))
         return {code: float(probability) for code, probability in probabilities.items()}
 
-    def recognise(self, chunk: Chunk, language: str) -> list[SpokenSegment]:
+    def recognise(self, chunk: Chunk, language: str, hot_words: Sequence[str] = ()) -> list[SpokenSegment]:  # noqa: ARG002
         import _pywhispercpp as library
 
         with self._lock:

@@ -75,6 +75,36 @@ def test_of_a_loop_its_first_turn_stays() -> None:
     assert removals[0].text == " ".join(["я перезвоню вам"] * 5)
 
 
+HOT_WORDS = {"ru": ("АвтоГрад Плюс", "Анна Смирнова", "Хавал", "Джулион", "Дарго", "Чери", "Тигго")}
+
+
+def test_the_names_that_the_weights_were_told_of_are_taken_out_where_they_recite_them() -> None:
+    told = guarded(
+        [said("Анна Смирнова, Хавал, Джулион, Дарго, Чери"), said("Хорошо. Хавал, Джулион, Дарго, Чери")], HOT_WORDS
+    )
+    assert [segment.text for segment in told[0]] == ["Хорошо."]
+    assert [(removal.reason, removal.text) for removal in told[1]] == [
+        ("hot_words", "Анна Смирнова, Хавал, Джулион, Дарго, Чери"),
+        ("hot_words", "Хавал, Джулион, Дарго, Чери"),
+    ]
+    doubted = said("Хавал, Дарго.", no_speech=0.5)
+    assert [removal.reason for removal in guarded([doubted], HOT_WORDS)[1]] == ["hot_words"]
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        said("Хавал Джулион."),
+        said("Хавал, Джулион, Дарго."),
+        said("Есть Чери, Дарго, Джулион, Хавал и Тигго", 6000),
+        said("Анна Смирнова, АвтоГрад Плюс, слушаю вас", no_speech=0.5),
+        said("Хавал, Джулион.", confidence=0.3),
+    ],
+)
+def test_names_that_people_say_stay(segment: SpokenSegment) -> None:
+    assert guarded([segment], HOT_WORDS) == ([segment], [])
+
+
 def silence() -> Samples:
     return np.zeros(MINUTES * 60 * SAMPLE_RATE, np.float32)
 

@@ -133,10 +133,11 @@ def test_the_data_names_what_is_sold() -> None:
     assert {"хавал", "джулион", "монжаро", "эксид", "омода", "джейку", "changan", "jolion"} <= vocabulary.right
 
 
-def test_the_prompt_keeps_to_a_language_and_to_what_whisper_takes_in() -> None:
+def test_hot_words_keep_to_a_language_and_to_what_whisper_takes_in() -> None:
     vocabulary = of_names([Name("Автосалон Восток")]).joined(makes_and_models())
-    russian, english = vocabulary.prompt("ru"), vocabulary.prompt("en")
-    assert russian.startswith("Автосалон Восток, Лада, Веста")
-    assert english.startswith("Lada, Vesta")
-    assert max(len(russian), len(english)) <= 400
-    assert not of_names([]).prompt("ru")
+    russian, english = vocabulary.hot_words("ru"), vocabulary.hot_words("en")
+    assert russian[:3] == ("Автосалон Восток", "Лада", "Веста")
+    assert english[:2] == ("Lada", "Vesta")
+    assert 350 < max(len(", ".join(russian)), len(", ".join(english))) <= 400
+    assert vocabulary.hot_words("kk") == russian
+    assert not of_names([]).hot_words("ru")

@@ -20,6 +20,21 @@ def _cut(source: Path, target: Path, share: float) -> Path:
     return target
 
 
+def test_weights_are_told_of_names_where_their_folder_says_that_it_helps(demo_weights: Path, tmp_path: Path) -> None:
+    """The demo weights never, whisper.cpp neither."""
+    others = shutil.copytree(demo_weights / "ct2", tmp_path / "whisper-tiny")
+    for known in (others, demo_weights / "ct2", demo_weights / "ggml-demo.bin"):
+        assert not weights.inspect(known).takes_hot_words
+    (others / "appliance.json").write_text('{"hot_words": true}')
+    assert weights.inspect(others).takes_hot_words
+    (others / "appliance.json").write_text('{"hot_words": false}')
+    assert not weights.inspect(others).takes_hot_words
+    (others / "appliance.json").write_text('{"hot_words": "no"}')
+    with pytest.raises(EngineError, match="hot_words") as caught:
+        weights.inspect(others)
+    assert caught.value.code == "weights_not_a_model"
+
+
 @pytest.mark.parametrize("share", [0.00001, 0.001, 0.02, 0.5, 0.99, 0.999999])
 def test_a_truncated_ggml_file_is_named_as_such(demo_weights: Path, tmp_path: Path, share: float) -> None:
     with pytest.raises(EngineError) as caught:
