@@ -85,6 +85,13 @@ class Settings(BaseSettings):
     )
     speech_device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where speech is recognised.")
     speech_threads: int = Field(0, ge=0, description="Threads of one recognition; 0: as many as there are cores.")
+    speech_batch_size: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="Stretches of speech of up to 28 s that are recognised at once (faster-whisper); 0: 16 on a card, "
+        "as many as its memory takes, 1 on a processor.",
+    )
     speech_workers: int = Field(1, gt=0, description="Calls that one speech worker works on at a time.")
     speech_slice_s: float = Field(
         15,

@@ -152,6 +152,7 @@ class SegmentOut(Shape):
         None, description="B2: the manager to whom the call was handed over; A2 where sides were exchanged since"
     )
     text: str
+    language: str = Field(description="ISO 639-1; people change it within a call")
     confidence: float = Field(ge=0, le=1)
     created_at: Moment
 
@@ -165,6 +166,7 @@ class SegmentOut(Shape):
             speaker=segment.speaker,
             speaker_detail=segment.speaker_detail,
             text=segment.text,
+            language=segment.language,
             confidence=round(segment.confidence, 3),
             created_at=segment.created_at,
         )

@@ -75,6 +75,7 @@ def run(settings: Any, file: Path, direction: Any, manager: str, tell: Any) -> d
                 "speaker": utterance.speaker,
                 "speaker_detail": detail_of(segment.speaker, outputs["assign roles"]["manager"]),
                 "text": segment.text,
+                "language": segment.language,
                 "confidence": round(segment.confidence, 3),
             }
             for segment, utterance in zip(said, spoken, strict=True)

@@ -66,7 +66,10 @@ class Equipment:
             home = self.settings.data_dir / "demo-weights"
             materialise(DEMO_WEIGHTS, home)
             path = home / "ct2"
-        return open_engine(path, device=self.settings.speech_device, threads=self.settings.speech_threads)
+        chosen = self.settings
+        return open_engine(
+            path, device=chosen.speech_device, threads=chosen.speech_threads, batch=chosen.speech_batch_size
+        )
 
     def vocabulary(self) -> Vocabulary:
         """The names to expect, as they are now: the site's first, then its people's, then makes and models.

@@ -80,7 +80,17 @@ def test_a_sample_call_becomes_a_transcript_and_an_analysis(
     assert call["transcript_model"] == "demo"
     assert "sample calls only" in call["transcript_notice"]
     for segment in call["transcript"]:
-        assert set(segment) == {"id", "call_id", "start_ms", "end_ms", "speaker", "text", "confidence", "created_at"}
+        assert set(segment) == {
+            "id",
+            "call_id",
+            "start_ms",
+            "end_ms",
+            "speaker",
+            "text",
+            "language",
+            "confidence",
+            "created_at",
+        }
         assert 0 <= segment["start_ms"] <= segment["end_ms"] <= 1000 * call["duration"] + 1000
         assert 0 <= segment["confidence"] <= 1
     assert {segment["speaker"] for segment in call["transcript"]} == {"A", "B"}

@@ -32,7 +32,7 @@ const ADDITIVE = {
   Login: { refresh_token: z.string().min(32) },
   User: { must_change_password: z.literal(true).optional() },
   Account: { must_change_password: z.literal(true).optional(), is_active: z.boolean(), extension: z.string().optional() },
-  Transcript: { speaker_detail: z.enum(['A2', 'B2']).optional() },
+  Transcript: { speaker_detail: z.enum(['A2', 'B2']).optional(), language: z.string().regex(/^[a-z]{2,3}$/) },
   Analysis: {
     intents: z.array(z.string()),
     provider: z.string().optional(),

@@ -22,7 +22,7 @@ def main() -> None:
     noise = np.random.default_rng(0).normal(0, 0.01, 16_000).astype(np.float32)
     try:
         engine: Recogniser = load(inspect(path), device, 1)  # type: ignore[assignment]
-        engine.recognise(Chunk(noise, (Piece(0, 0, 1000),)), "en")
+        engine.recognise([Chunk(noise, (Piece(0, 0, 1000),))], "en")
     except (EngineError, RuntimeError, ValueError) as error:
         sys.exit(str(error))
 

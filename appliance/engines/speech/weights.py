@@ -143,14 +143,17 @@ def _walk_ctranslate2(file: Path) -> None:
             raise EngineError("weights_truncated", f"{file} ends too early: copy or download it again")
 
 
-def open_engine(path: Path, *, device: str = "auto", threads: int = 0) -> SpeechEngine:
-    """The engine for the weights at a path, proven and loaded. Raises EngineError."""
+def open_engine(path: Path, *, device: str = "auto", threads: int = 0, batch: int = 0) -> SpeechEngine:
+    """The engine for the weights at a path, proven and loaded. Raises EngineError.
+
+    batch: how many chunks are recognised at once where the engine can; 0: what suits the device.
+    """
     found = inspect(path)
     prove(found, device)
-    return load(found, device, threads)
+    return load(found, device, threads, batch)
 
 
-def load(found: Weights, device: str, threads: int) -> SpeechEngine:
+def load(found: Weights, device: str, threads: int, batch: int = 0) -> SpeechEngine:
     """Load weights into this process."""
     longest_ms = demo_weights.CHUNK_MS if found.name == demo_weights.NAME else LONGEST_MS
     if found.kind == "folder":
@@ -158,7 +161,13 @@ def load(found: Weights, device: str, threads: int) -> SpeechEngine:
 
         takes = found.takes_hot_words
         return FasterWhisper(
-            found.path, found.name, longest_ms=longest_ms, takes_hot_words=takes, device=device, threads=threads
+            found.path,
+            found.name,
+            longest_ms=longest_ms,
+            takes_hot_words=takes,
+            batch=batch,
+            device=device,
+            threads=threads,
         )
     from appliance.engines.speech.whisper_cpp import WhisperCpp
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from appliance.engines.recall import Recall, afresh
@@ -27,6 +27,7 @@ class WhisperCpp:
     """One set of weights. A context does one job at a time: the lock is held for a chunk, not for a call."""
 
     name = "whisper.cpp"
+    batch = 1
     takes_hot_words = False
     """Its prompt is text said before, and goes on into the next window as such."""
 
@@ -71,7 +72,10 @@ class WhisperCpp:
         """See SpeechEngine."""
         return transcribe(self, samples, languages, vocabulary, on_progress, recall)
 
-    def language_probabilities(self, samples: Samples) -> Mapping[str, float]:
+    def language_probabilities(self, chunks: Sequence[Chunk]) -> list[dict[str, float]]:
+        return [self._language_probabilities(chunk.samples) for chunk in chunks]
+
+    def _language_probabilities(self, samples: Samples) -> dict[str, float]:
         import _pywhispercpp as library
 
         with self._lock:
@@ -80,7 +84,15 @@ class WhisperCpp:
             _, probabilities = self._model.auto_detect_language(_long_enough(samples))
         return {code: float(probability) for code, probability in probabilities.items()}
 
-    def recognise(self, chunk: Chunk, language: str, hot_words: Sequence[str] = ()) -> list[SpokenSegment]:  # noqa: ARG002
+    def recognise(
+        self,
+        chunks: Sequence[Chunk],
+        language: str,
+        hot_words: Sequence[str] = (),  # noqa: ARG002 - it takes none
+    ) -> list[list[SpokenSegment]]:
+        return [self._recognise(chunk, language) for chunk in chunks]
+
+    def _recognise(self, chunk: Chunk, language: str) -> list[SpokenSegment]:
         import _pywhispercpp as library
 
         with self._lock:

@@ -21,7 +21,8 @@ from appliance.pipeline.stage import StageContext
 from appliance.pipeline.transcribe import Transcribe
 from tests.conftest import SAMPLES
 
-WEIGHTS = {"faster-whisper": "ct2", "whisper.cpp": "ggml-demo.bin"}
+ENGINES = {"faster-whisper": ("ct2", 1), "batched": ("ct2", 4), "whisper.cpp": ("ggml-demo.bin", 1)}
+"""Weights, and how many chunks at once."""
 
 
 class Enough(Exception):
@@ -56,11 +57,16 @@ class Slices:
         return recall
 
 
-@pytest.fixture(params=WEIGHTS)
+@pytest.fixture(params=ENGINES)
 def context(request: pytest.FixtureRequest, demo_weights: Path, tmp_path: Path) -> StageContext:
-    weights = str(demo_weights / WEIGHTS[request.param])
+    weights, batch = ENGINES[request.param]
     settings = Settings.offline().model_copy(
-        update={"whisper_model_path": weights, "data_dir": tmp_path, "speech_threads": 2}
+        update={
+            "whisper_model_path": str(demo_weights / weights),
+            "data_dir": tmp_path,
+            "speech_threads": 2,
+            "speech_batch_size": batch,
+        }
     )
     equipment = Equipment(settings, stored=False)
     return StageContext(uuid4(), "incoming", "", "", {}, equipment, lambda _: None)
