@@ -14,6 +14,7 @@ import numpy as np
 from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
+from numpy.typing import NDArray
 
 from appliance.engines.speech import SAMPLE_RATE, Samples
 from appliance.errors import EngineError
@@ -240,10 +241,46 @@ def _bytes(frame: AudioFrame) -> memoryview:
     return memoryview(frame.planes[0])[: 2 * frame.layout.nb_channels * frame.samples]
 
 
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A file that `decode` wrote, read piece by piece. Not mapped: pages of a mapped file count as memory."""
+
+    path: Path
+    channels: int
+
+    def __len__(self) -> int:
+        return self.path.stat().st_size // (2 * self.channels)
+
+    def __getitem__(self, part: slice) -> NDArray[np.int16]:
+        """The samples of a slice, [samples, channels]."""
+        start, stop, _ = part.indices(len(self))
+        count = max(0, stop - start) * self.channels
+        read = np.fromfile(self.path, "<i2", count, offset=2 * self.channels * start)
+        return read.reshape(-1, self.channels)
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One channel of a decoded file as a Sound: float32 in -1..1."""
+
+    decoded: Decoded
+    number: int
+
+    def __len__(self) -> int:
+        return len(self.decoded)
+
+    def __getitem__(self, part: slice) -> Samples:
+        return self.decoded[part][:, self.number].astype(np.float32) / np.float32(32768)
+
+
+def channel_of(decoded: Path, channels: int, channel: int) -> Channel:
+    """One channel of a file that `decode` wrote, to be read piece by piece."""
+    return Channel(Decoded(decoded, channels), channel)
+
+
 def samples_of(decoded: Path, channels: int, channel: int) -> Samples:
-    """One channel of a file that `decode` wrote, as float32 in -1..1."""
-    interleaved = np.memmap(decoded, dtype="<i2", mode="r")
-    return interleaved[channel::channels].astype(np.float32) / np.float32(32768)
+    """One channel of a file that `decode` wrote, all of it in memory."""
+    return channel_of(decoded, channels, channel)[:]
 
 
 DUAL_MONO_CORRELATION = 0.95
@@ -260,7 +297,7 @@ def is_dual_mono(decoded: Path) -> bool:
     and its highest point over the lags counts. Sums blocks, so that a long file needs no memory. A channel that is
     silent throughout makes the file dual mono too: there is only one track to listen to.
     """
-    pairs = np.memmap(decoded, dtype="<i2", mode="r").reshape(-1, 2)
+    pairs = Decoded(decoded, 2)
     block, lag = 8 * SAMPLE_RATE, int(LAG_S * SAMPLE_RATE)
     power, cross = np.zeros(2), np.zeros(2 * block, np.complex128)
     for start in range(0, len(pairs), block):
@@ -277,7 +314,7 @@ def is_dual_mono(decoded: Path) -> bool:
 
 def louder_channel(decoded: Path) -> int:
     """The channel with more power: the one to listen to in a dual-mono file whose other channel is silent."""
-    pairs = np.memmap(decoded, dtype="<i2", mode="r").reshape(-1, 2)
+    pairs = Decoded(decoded, 2)
     power = np.zeros(2)
     for start in range(0, len(pairs), SAMPLE_RATE):
         power += (pairs[start : start + SAMPLE_RATE].astype(np.float64) ** 2).sum(axis=0)

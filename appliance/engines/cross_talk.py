@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.engines.audio import Decoded
 from appliance.engines.recall import Recall, afresh
-from appliance.engines.speech import SAMPLE_RATE, Samples
+from appliance.engines.speech import SAMPLE_RATE, Samples, Sound
 
 Levels = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -80,7 +81,7 @@ def echoes(decoded: Path, recall: Recall = afresh) -> tuple[Flags, Flags]:
 
 
 def _echoes(decoded: Path) -> tuple[Flags, Flags]:
-    pairs = np.memmap(decoded, dtype="<i2", mode="r").reshape(-1, 2)
+    pairs = Decoded(decoded, 2)
     levels = _levels(pairs)
     found = []
     for own in range(2):
@@ -90,18 +91,29 @@ def _echoes(decoded: Path) -> tuple[Flags, Flags]:
     return found[0], found[1]
 
 
-def silence(samples: Samples, frames: Flags) -> Samples:
-    """The samples with the marked frames silent; the very same where none is marked."""
-    if not frames.any():
-        return samples
-    quiet = samples.copy()
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], frames, [False]]).astype(np.int8)))
-    for start, end in edges.reshape(-1, 2):
-        quiet[start * FRAME : end * FRAME] = 0
-    return quiet
+@dataclass(frozen=True, slots=True)
+class _Silenced:
+    sound: Sound
+    frames: Flags
+
+    def __len__(self) -> int:
+        return len(self.sound)
+
+    def __getitem__(self, part: slice) -> Samples:
+        start, stop, _ = part.indices(len(self.sound))
+        first = start // FRAME
+        marked = np.repeat(self.frames[first : -(-stop // FRAME)], FRAME)[start - first * FRAME :]
+        quiet = self.sound[part].copy()
+        quiet[: len(marked)][marked[: len(quiet)]] = 0  # a rest that is no whole frame is not marked
+        return quiet
 
 
-def _blocks(pairs: NDArray[np.int16]) -> Iterator[tuple[int, NDArray[np.float64]]]:
+def silence(sound: Sound, frames: Flags) -> Sound:
+    """The sound with the marked frames silent; the very same where none is marked."""
+    return _Silenced(sound, frames) if frames.any() else sound
+
+
+def _blocks(pairs: Decoded) -> Iterator[tuple[int, NDArray[np.float64]]]:
     """First frame and samples of each block as floats [samples, 2] of whole frames; a rest is left out."""
     whole = len(pairs) // FRAME
     for first in range(0, whole, BLOCK_FRAMES):
@@ -109,7 +121,7 @@ def _blocks(pairs: NDArray[np.int16]) -> Iterator[tuple[int, NDArray[np.float64]
         yield first, pairs[first * FRAME : last * FRAME].astype(np.float64) / 32768
 
 
-def _levels(pairs: NDArray[np.int16]) -> Levels:
+def _levels(pairs: Decoded) -> Levels:
     """Power of each frame, [frames, 2]."""
     parts = [(block.reshape(-1, FRAME, 2) ** 2).mean(axis=1) for _, block in _blocks(pairs)]
     return np.concatenate([*parts, np.zeros((0, 2))]) + QUIETEST
@@ -133,7 +145,7 @@ def _latest(values: NDArray[Any], earliest: int, latest: int) -> NDArray[Any]:
     return highest
 
 
-def _leak(pairs: NDArray[np.int16], levels: Levels, own: int) -> Leak | None:
+def _leak(pairs: Decoded, levels: Levels, own: int) -> Leak | None:
     """How the other side comes into channel `own`; None where it does not, or too little is said to know."""
     if not len(levels):
         return None
@@ -150,7 +162,7 @@ def _leak(pairs: NDArray[np.int16], levels: Levels, own: int) -> Leak | None:
     return Leak(lag, float(np.median(mine[heard] / expected[heard]))) if heard.any() else None
 
 
-def _lag(pairs: NDArray[np.int16], own: int, speaking: Flags, listening: Flags) -> int | None:
+def _lag(pairs: Decoded, own: int, speaking: Flags, listening: Flags) -> int | None:
     """The lag in frames at which the channels correlate, by the envelope: an echo may be inverted or out of phase."""
     size = 2 * BLOCK_FRAMES * FRAME
     band = slice(BAND_HZ[0] * size // SAMPLE_RATE, BAND_HZ[1] * size // SAMPLE_RATE)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from appliance.engines.recall import Recall, afresh
-from appliance.engines.speech import SAMPLE_RATE, Samples
+from appliance.engines.speech import SAMPLE_RATE, Samples, Sound
 
 BLOCK_S = 300
 """Long recordings are looked at in blocks of this length, so that memory does not grow with them."""
@@ -35,7 +35,7 @@ class Region:
 
 
 def speech_regions(
-    samples: Samples, shortest_ms: int = SHORTEST_MS, *, threshold: float = THRESHOLD, recall: Recall = afresh
+    samples: Sound, shortest_ms: int = SHORTEST_MS, *, threshold: float = THRESHOLD, recall: Recall = afresh
 ) -> list[Region]:
     """The regions with speech, in order, not overlapping. Empty for silence and noise. Each block is a step.
 

@@ -39,7 +39,7 @@ class Diarize:
             except EngineError as error:
                 # The operator can mend this: the call waits for it as long as attempts last.
                 raise StageError(error.code, str(error), retryable=True) from None
-            samples = audio.samples_of(decoded_file(context), shape["of"], shape["channel"])
+            samples = audio.channel_of(decoded_file(context), shape["of"], shape["channel"])
             context.on_progress(0.1)
             turns = diarizer.diarize(
                 samples, speakers=2, on_progress=lambda share: context.on_progress(0.1 + 0.8 * share)
@@ -60,7 +60,7 @@ def _by_channels(context: StageContext, heard: Sequence[Transcription]) -> list[
     for channel in (0, 1):
         context.check()
         said = [Region(segment.start_ms, segment.end_ms) for segment in heard[channel].segments]
-        samples = audio.samples_of(decoded, shape["of"], channel)
+        samples = audio.channel_of(decoded, shape["of"], channel)
         moment_ms = context.equipment.handovers.moment_ms(samples, said)
         if moment_ms is not None:
             segments = taken_over(segments, channel, moment_ms)

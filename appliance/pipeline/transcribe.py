@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from appliance import metrics
 from appliance.engines import audio, cross_talk
-from appliance.engines.speech import SAMPLE_RATE, Correction, Removal, Transcription
+from appliance.engines.speech import SAMPLE_RATE, Correction, Removal, Sound, Transcription
 from appliance.engines.speech.corrections import corrected
 from appliance.errors import EngineError, StageError
 from appliance.models import Call
@@ -75,7 +75,7 @@ class Transcribe:
         heard, heard_samples = [], 0
         echoes = cross_talk.echoes(decoded, recall) if count == 2 else ()
         for n in range(count):
-            samples = audio.samples_of(decoded, shape["of"], n if count == 2 else shape["channel"])
+            samples: Sound = audio.channel_of(decoded, shape["of"], n if count == 2 else shape["channel"])
             heard_samples += len(samples)
             if echoes:
                 samples = cross_talk.silence(samples, echoes[n])

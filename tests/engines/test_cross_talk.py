@@ -145,5 +145,10 @@ def test_the_pipeline_hears_the_same_words_with_an_echo(demo_weights: Path, tmp_
 def test_only_marked_frames_are_silenced() -> None:
     sound = np.ones(4 * cross_talk.FRAME + 7, np.float32)
     quiet = cross_talk.silence(sound, np.array([False, True, True, False]))
-    assert np.flatnonzero(quiet == 0).tolist() == list(range(cross_talk.FRAME, 3 * cross_talk.FRAME))
+    silent = list(range(cross_talk.FRAME, 3 * cross_talk.FRAME))
+    assert np.flatnonzero(quiet[:] == 0).tolist() == silent
+    assert len(quiet) == len(quiet[:]) == len(sound)
+    for step in (7, cross_talk.FRAME, cross_talk.FRAME + 5):
+        pieces = [quiet[start : start + step] for start in range(0, len(sound), step)]
+        assert np.flatnonzero(np.concatenate(pieces) == 0).tolist() == silent
     assert sound.all()

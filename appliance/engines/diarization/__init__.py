@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from appliance.engines.speech import Samples
+from appliance.engines.speech import Sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Diarizer(Protocol):
 
     def diarize(
         self,
-        samples: Samples,
+        samples: Sound,
         *,
         speakers: int = 2,
         certain: bool = False,

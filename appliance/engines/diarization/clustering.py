@@ -12,7 +12,7 @@ from appliance.engines.diarization import CLUSTERING, SpeakerTurn
 from appliance.engines.diarization.embedding import WINDOW_MS, VoiceEncoder, stretch
 from appliance.engines.diarization.handover import OTHER_VOICE, by_sides
 from appliance.engines.diarization.turns import in_order_of_appearance
-from appliance.engines.speech import Samples
+from appliance.engines.speech import Samples, Sound
 from appliance.engines.voice_activity import Region, speech_regions
 
 STEP_MS = 300
@@ -67,7 +67,7 @@ class ClusteringDiarizer:
 
     def diarize(
         self,
-        samples: Samples,
+        samples: Sound,
         *,
         speakers: int = 2,
         certain: bool = False,
@@ -105,7 +105,7 @@ def _told(regions: Sequence[Region], windows: Sequence[Region], similarity: NDAr
     return in_order_of_appearance(turns_of(regions, windows, similarity))
 
 
-def _stretches(samples: Samples, windows: Sequence[Region], on_progress: Callable[[float], None]) -> Iterator[Samples]:
+def _stretches(samples: Sound, windows: Sequence[Region], on_progress: Callable[[float], None]) -> Iterator[Samples]:
     for number, window in enumerate(windows):
         if number % TOLD_EVERY == 0:
             on_progress(number / len(windows))

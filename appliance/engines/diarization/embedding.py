@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.engines.speech import SAMPLE_RATE, Samples
+from appliance.engines.speech import SAMPLE_RATE, Samples, Sound
 from appliance.engines.voice_activity import Region
 from appliance.errors import EngineError
 
@@ -44,7 +44,7 @@ WINDOW_MS = 1200
 """Long enough for a voice, short enough for a reply: the encoder was trained on 1.6 s, turns are often shorter."""
 
 
-def stretch(samples: Samples, region: Region) -> Samples:
+def stretch(samples: Sound, region: Region) -> Samples:
     """The samples of a region, brought to WINDOW_MS: a short one is repeated, a long one cut off."""
     per_ms = SAMPLE_RATE // 1000
     wanted = WINDOW_MS * per_ms

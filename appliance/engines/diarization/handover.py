@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from appliance.engines.diarization import SpeakerTurn
 from appliance.engines.diarization.attribution import SpeakerSegment
 from appliance.engines.diarization.embedding import WINDOW_MS, VoiceEncoder, stretch
-from appliance.engines.speech import SAMPLE_RATE, Samples
+from appliance.engines.speech import SAMPLE_RATE, Sound
 from appliance.engines.voice_activity import Region
 
 LEAST_MS = 8000
@@ -37,6 +37,9 @@ NOISE_DB = 10.0
 """Where the background changes by more, a difference may be its own: half a call in noise looks like a new voice."""
 
 QUIETEST_DB = -70.0
+
+BLOCK_FRAMES = 3000
+"""A minute is looked at a time."""
 
 
 def side_of(speaker: int) -> int:
@@ -62,7 +65,7 @@ class HandoverFinder:
     def __init__(self, encoder: VoiceEncoder) -> None:
         self._encoder = encoder
 
-    def moment_ms(self, samples: Samples, said: Sequence[Region]) -> int | None:
+    def moment_ms(self, samples: Sound, said: Sequence[Region]) -> int | None:
         """When another voice takes over among what is said in a channel, to the end; None where one person speaks."""
         if sum(region.end_ms - region.start_ms for region in said) < 2 * LEAST_MS:
             return None
@@ -99,7 +102,7 @@ class _Split:
 
 
 def handed_over_ms(
-    samples: Samples, windows: Sequence[Region], vectors: NDArray[np.float32], least_ms: float = LEAST_MS
+    samples: Sound, windows: Sequence[Region], vectors: NDArray[np.float32], least_ms: float = LEAST_MS
 ) -> int | None:
     """When another voice takes over among windows of one side, in order of time; None where one person speaks.
 
@@ -133,14 +136,15 @@ def _best_split(lengths: NDArray[np.float64], vectors: NDArray[np.float32], leas
     return _Split(at, float(first @ second), float(min(shares)))
 
 
-def _background_db(samples: Samples, start_ms: int, end_ms: int) -> float:
+def _background_db(samples: Sound, start_ms: int, end_ms: int) -> float:
     """Level of the quiet frames of 20 ms, which is the noise between the words."""
     per_ms, frame = SAMPLE_RATE // 1000, SAMPLE_RATE // 50
-    part = samples[start_ms * per_ms : end_ms * per_ms]
-    frames = part[: len(part) // frame * frame].reshape(-1, frame)
-    if not len(frames):
-        return QUIETEST_DB
-    return max(QUIETEST_DB, float(np.percentile(10 * np.log10((frames**2).mean(axis=1) + 1e-12), 10)))
+    powers = []
+    for start in range(start_ms * per_ms, end_ms * per_ms, BLOCK_FRAMES * frame):
+        part = samples[start : min(start + BLOCK_FRAMES * frame, end_ms * per_ms)]
+        powers.append((part[: len(part) // frame * frame].reshape(-1, frame) ** 2).mean(axis=1))
+    power = np.concatenate(powers) if powers else np.zeros(0)
+    return max(QUIETEST_DB, float(np.percentile(10 * np.log10(power + 1e-12), 10))) if len(power) else QUIETEST_DB
 
 
 def by_sides(turns: Sequence[SpeakerTurn]) -> list[SpeakerTurn] | None:

@@ -22,7 +22,7 @@ import numpy as np
 from appliance.engines.diarization import SpeakerTurn, name_of
 from appliance.engines.diarization.handover import by_sides
 from appliance.engines.diarization.turns import in_order_of_appearance
-from appliance.engines.speech import SAMPLE_RATE, Samples
+from appliance.engines.speech import SAMPLE_RATE, Sound
 from appliance.errors import EngineError
 
 CHILD = Path(__file__).with_name("pyannote_child.py")
@@ -72,7 +72,7 @@ class PyannoteDiarizer:
 
     def diarize(
         self,
-        samples: Samples,
+        samples: Sound,
         *,
         speakers: int = 2,
         certain: bool = False,  # noqa: ARG002 - it always is: a call has two sides
@@ -130,7 +130,7 @@ class _Child:
         return self.process.poll() is None
 
     def diarize(
-        self, samples: Samples, voices: tuple[int, int], on_progress: Callable[[float], None]
+        self, samples: Sound, voices: tuple[int, int], on_progress: Callable[[float], None]
     ) -> list[SpeakerTurn]:
         """Turns of so many voices, the fewest and the most. Raises EngineError."""
         request = {"samples": len(samples), "voices": voices}

@@ -19,6 +19,18 @@ Samples = NDArray[np.float32]
 """Mono sound at 16 kHz, shape (n,), values in -1..1."""
 
 
+class Sound(Protocol):
+    """Samples that are read piece by piece, so that a call of an hour need not lie in memory; an array is one too."""
+
+    def __len__(self) -> int:
+        """How many samples there are."""
+        ...
+
+    def __getitem__(self, part: slice, /) -> Samples:
+        """The samples of a slice without a step."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """One word as spoken; times in milliseconds from the start of the samples, probability 0-1."""
@@ -89,7 +101,7 @@ class SpeechEngine(Protocol):
 
     def transcribe(
         self,
-        samples: Samples,
+        samples: Sound,
         *,
         languages: Sequence[str] = (),
         vocabulary: Vocabulary = NO_NAMES,

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from appliance.engines.speech import SAMPLE_RATE, Samples
+from appliance.engines.speech import SAMPLE_RATE, Samples, Sound
 from appliance.engines.voice_activity import Region
 
 LONGEST_MS = 28_000
@@ -32,10 +32,16 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Samples to recognise at once, and the stretches of the recording that they are."""
+    """What is recognised at once: stretches of a recording, one after the other."""
 
-    samples: Samples
+    sound: Sound
     pieces: tuple[Piece, ...]
+
+    @property
+    def samples(self) -> Samples:
+        """The samples of the pieces, read anew each time: an hour of them does not lie in memory."""
+        per_ms = SAMPLE_RATE // 1000
+        return np.concatenate([self.sound[p.start_ms * per_ms : p.end_ms * per_ms] for p in self.pieces])
 
     @property
     def duration_ms(self) -> int:
@@ -87,16 +93,13 @@ def skipped(chunk: Chunk, spoken: Sequence[tuple[int, int]]) -> list[Chunk]:
             else:
                 groups.append([piece])
         before = piece
-    per_ms = SAMPLE_RATE // 1000
-    found = []
-    for group in groups:
-        first, last = group[0].at_ms, group[-1].at_ms + group[-1].end_ms - group[-1].start_ms
-        pieces = tuple(Piece(p.at_ms - first, p.start_ms, p.end_ms) for p in group)
-        found.append(Chunk(chunk.samples[first * per_ms : last * per_ms], pieces))
-    return found
+    return [
+        Chunk(chunk.sound, tuple(Piece(p.at_ms - group[0].at_ms, p.start_ms, p.end_ms) for p in group))
+        for group in groups
+    ]
 
 
-def chunks_of(samples: Samples, regions: Sequence[Region], longest_ms: int = LONGEST_MS) -> list[Chunk]:
+def chunks_of(samples: Sound, regions: Sequence[Region], longest_ms: int = LONGEST_MS) -> list[Chunk]:
     """Cut a recording into chunks at its pauses; a region longer than `longest_ms` is cut where it is."""
     chunks: list[Chunk] = []
     pieces: list[Piece] = []
@@ -105,12 +108,12 @@ def chunks_of(samples: Samples, regions: Sequence[Region], longest_ms: int = LON
         pause = min(region.start_ms - after.end_ms, KEPT_PAUSE_MS) if after else 0
         at = after.at_ms + after.end_ms - after.start_ms if after else 0
         if after and at + pause + region.end_ms - region.start_ms > longest_ms:
-            chunks.append(_cut(samples, pieces))
+            chunks.append(Chunk(samples, tuple(pieces)))
             pieces, at, pause = [], 0, 0
         # The pause that is kept is the sound right before the region.
         pieces.append(Piece(at, region.start_ms - pause, region.end_ms))
     if pieces:
-        chunks.append(_cut(samples, pieces))
+        chunks.append(Chunk(samples, tuple(pieces)))
     return chunks
 
 
@@ -123,9 +126,3 @@ def _divided(regions: Sequence[Region], longest_ms: int) -> list[Region]:
             start += longest_ms
         parts.append(Region(start, region.end_ms))
     return parts
-
-
-def _cut(samples: Samples, pieces: Sequence[Piece]) -> Chunk:
-    per_ms = SAMPLE_RATE // 1000
-    parts = [samples[p.start_ms * per_ms : p.end_ms * per_ms] for p in pieces]
-    return Chunk(np.concatenate(parts), tuple(pieces))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.engines.recall import Recall, afresh
-from appliance.engines.speech import SAMPLE_RATE, Samples, SpokenSegment, Transcription, Word
+from appliance.engines.speech import SAMPLE_RATE, Sound, SpokenSegment, Transcription, Word
 from appliance.engines.speech.chunks import LONGEST_MS, Chunk
 from appliance.engines.speech.guard import MOST_COMPRESSED, compression_ratio
 from appliance.engines.speech.recognition import confidence_of, joined, spread, transcribe
@@ -95,7 +95,7 @@ class FasterWhisper:
 
     def transcribe(
         self,
-        samples: Samples,
+        samples: Sound,
         *,
         languages: Sequence[str] = (),
         vocabulary: Vocabulary = NO_NAMES,

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pydantic import TypeAdapter
 
 from appliance.engines.recall import Recall, afresh
-from appliance.engines.speech import Samples, SpokenSegment, Transcription, Word
+from appliance.engines.speech import Sound, SpokenSegment, Transcription, Word
 from appliance.engines.speech.chunks import Chunk, Piece, chunks_of, skipped
 from appliance.engines.speech.guard import guarded
 from appliance.engines.speech.vocabulary import Vocabulary
@@ -86,7 +86,7 @@ def _sums_of(chunks: Sequence[Chunk]) -> list[int]:
 
 def transcribe(
     recogniser: Recogniser,
-    samples: Samples,
+    samples: Sound,
     languages: Sequence[str],
     vocabulary: Vocabulary,
     on_progress: Callable[[float], None],

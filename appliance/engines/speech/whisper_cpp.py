@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from appliance.engines.recall import Recall, afresh
-from appliance.engines.speech import Samples, SpokenSegment, Transcription, Word
+from appliance.engines.speech import Samples, Sound, SpokenSegment, Transcription, Word
 from appliance.engines.speech.chunks import LONGEST_MS, Chunk
 from appliance.engines.speech.ggml import read_vocabulary
 from appliance.engines.speech.recognition import confidence_of, spread, transcribe
@@ -62,7 +62,7 @@ class WhisperCpp:
 
     def transcribe(
         self,
-        samples: Samples,
+        samples: Sound,
         *,
         languages: Sequence[str] = (),
         vocabulary: Vocabulary = NO_NAMES,
