@@ -12,7 +12,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import archive, decoding, pipeline, pushing, queueing, recognition, report, serving, starting, uploading
+from benchmarks import (
+    archive,
+    decoding,
+    long_calls,
+    pipeline,
+    pushing,
+    queueing,
+    recognition,
+    report,
+    serving,
+    starting,
+    uploading,
+)
 from benchmarks.installation import free_port, installed
 from benchmarks.report import Line
 
@@ -23,7 +35,9 @@ def main() -> None:
     """Measure what was asked for (everything), print, and write benchmarks/results/latest.json and .md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="a million calls in the archive, a call of an hour")
-    parser.add_argument("--only", nargs="*", help="sections: decode recognise pipeline upload queue archive API push")
+    parser.add_argument(
+        "--only", nargs="*", help="sections: decode recognise pipeline long upload queue archive API push"
+    )
     asked = parser.parse_args()
     console, lines, notes, failed = Console(), [], [], []
     with tempfile.TemporaryDirectory(dir=_roomy(), prefix="bench-") as scratch:
@@ -38,6 +52,7 @@ def main() -> None:
                 "decode": lambda: decoding.measure(folder),
                 "recognise": lambda: recognition.measure(folder),
                 "pipeline": lambda: pipeline.measure(folder, here, full=asked.full),
+                "long": lambda: long_calls.measure(folder, here, full=asked.full),
                 "archive": lambda: archive.measure(here, full=asked.full),
                 "API": lambda: serving.measure(folder, here),
                 "push": lambda: pushing.measure(here),
