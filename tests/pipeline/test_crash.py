@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
@@ -24,29 +23,6 @@ from tests.api.test_calls import wav
 from tests.conftest import SAMPLES, Running, _free_port, processed, upload, wait_until
 from tests.llm.scripted import serving
 from tests.own_stack import end_of_sleep, fell_asleep, slow_to_commit
-
-
-@pytest.fixture
-def apart(site: Site, running: Running, people: dict[str, str]) -> Iterator[Running]:
-    """The running API with its workers stopped: the test starts and kills its own."""
-    workers = [name for name in running.processes if name != "api"]
-    for name in workers:
-        running.kill(name)
-    wait_until(_nobody_works, 30, "leases of the killed workers to be forgotten")
-    yield running
-    for name in [name for name in running.processes if name != "api"]:
-        running.kill(name)
-    running.start("housekeeping", "analysis", "speech")
-
-
-def _nobody_works() -> bool:
-    with db.unit_of_work() as session:
-        session.execute(
-            update(Pipeline)
-            .where(Pipeline.state == "running")
-            .values(state="waiting", lease_owner=None, lease_until=None)
-        )
-    return True
 
 
 def state_of(call_id: str) -> tuple[str, str]:

@@ -1,0 +1,110 @@
+"""Long calls on the real stack: they make way for short ones, and go on where they were interrupted."""
+
+from __future__ import annotations
+
+import io
+import wave
+
+import numpy as np
+import pytest
+
+from appliance.engines import audio
+from appliance.engines.speech import SAMPLE_RATE
+from appliance.models import Pipeline, StageStep
+from appliance.store import db
+from tests.conftest import SAMPLES, Running, _free_port, processed, upload, wait_until
+from tests.pipeline.test_crash import assert_done_once, count, state_of
+
+pytestmark = pytest.mark.timeout(900)
+
+LONG_S, SHORT = 6 * 60, "ru-test-drive.mp3"
+"""Twelve minutes of sound, as there are two channels, against one."""
+
+
+@pytest.fixture(scope="module")
+def long_call(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, bytes]:
+    """The stereo samples one after the other, again and again."""
+    folder = tmp_path_factory.mktemp("long")
+    parts = []
+    for name in ("ru-complaint.wav", "ru-credit.wav", "ru-trade-in.mp3", "en-complaint.wav", "en-service.m4a"):
+        assert audio.decode(SAMPLES / name, folder / "samples.s16") == 2
+        parts.append(np.fromfile(folder / "samples.s16", "<i2").reshape(-1, 2))
+    sound = np.concatenate(parts)
+    sound = np.tile(sound, (-(-LONG_S * SAMPLE_RATE // len(sound)), 1))[: LONG_S * SAMPLE_RATE]
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(2)
+        out.setsampwidth(2)
+        out.setframerate(SAMPLE_RATE)
+        out.writeframes(sound.tobytes())
+    return "long.wav", file.getvalue()
+
+
+def worker(apart: Running) -> Running:
+    """A speech worker whose slices last a second."""
+    return Running(apart.site, _free_port(), environment={"SPEECH_SLICE_S": "1"})
+
+
+def steps_of(call_id: str) -> dict[int, str]:
+    """The transaction that wrote each step kept for a call."""
+    with db.connect() as connection:
+        found = connection.execute("SELECT position, xmin::text FROM stage_steps WHERE call_id = %s", (call_id,))
+        return dict(found.fetchall())
+
+
+def row_of(call_id: str) -> Pipeline:
+    with db.unit_of_work() as session:
+        row = session.get_one(Pipeline, call_id)
+        session.expunge(row)
+        return row
+
+
+def test_a_short_call_overtakes_a_long_one(
+    apart: Running, people: dict[str, str], long_call: tuple[str, bytes]
+) -> None:
+    """One worker; the long call is in the midst of its recognition when the short one comes."""
+    http = apart.client(people["admin"])
+    apart.start("housekeeping", "analysis")
+    mine = worker(apart)
+    mine.start("speech")
+    try:
+        long: str = upload(http, long_call).json()["id"]
+        wait_until(lambda: len(steps_of(long)) > 3, 300, "the first steps of the long call")
+        short: str = upload(http, SAMPLES / SHORT).json()["id"]
+        assert processed(http, short, 300)["aiAnalysis"]["processing_status"] == "completed"
+        row = row_of(long)
+        assert row.stage == "transcribe"
+        assert (row.attempts, row.deaths) == (0, 0)
+        assert row.spent_ms > 0
+        assert "stage_made_way" in mine.log("speech")
+        assert processed(http, long, 600)["status"] == "completed"
+    finally:
+        mine.kill("speech")
+    assert_done_once(long)
+    assert_done_once(short)
+    assert count(StageStep, long) == 0
+    assert row_of(long).spent_ms == 0
+
+
+def test_a_killed_worker_costs_a_long_call_no_more_than_a_moment(
+    apart: Running, people: dict[str, str], long_call: tuple[str, bytes]
+) -> None:
+    """kill -9 twice: what was kept is not worked out again, and there is one transcript in the end."""
+    http = apart.client(people["admin"])
+    apart.start("housekeeping", "analysis")
+    call_id: str = upload(http, long_call).json()["id"]
+    before: dict[int, str] = {}
+    for _ in range(2):
+        apart.start("speech")
+        wanted = len(before) + 4
+        wait_until(lambda wanted=wanted: len(steps_of(call_id)) >= wanted, 300, "more steps")
+        apart.kill("speech")
+        found = steps_of(call_id)
+        assert found.items() >= before.items()
+        assert state_of(call_id) == ("running", "transcribe")
+        before = found
+    apart.start("speech")
+    call = processed(http, call_id, 600)
+    assert call["status"] == "completed"
+    assert len({segment["id"] for segment in call["transcript"]}) == len(call["transcript"]) > 50
+    assert_done_once(call_id)
