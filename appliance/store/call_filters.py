@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -45,17 +45,6 @@ class CallFilter:
     date_to: date | None = None
     transcript: str = ""
     ids: Sequence[UUID] | None = None
-    misspelt: bool = False
-    """Whether names are looked for that are only like the search, see `as_meant`."""
-
-
-def as_meant(session: Session, viewer: Viewer, wanted: CallFilter, zone: str) -> CallFilter:
-    """The filter, with its search taken for a typing error where nothing is written so."""
-    if not wanted.search.strip():
-        return wanted
-    # Materialized: found by the indexes; to see whether there is any, the planner would rather try call after call.
-    found = select(Call.id).where(*conditions(viewer, wanted, zone)).cte("found").prefix_with("MATERIALIZED")
-    return wanted if session.scalar(select(select(found.c.id).exists())) else replace(wanted, misspelt=True)
 
 
 def start_of(day: date, zone: str) -> datetime:
@@ -63,8 +52,23 @@ def start_of(day: date, zone: str) -> datetime:
     return datetime.combine(day, time(), ZoneInfo(zone))
 
 
-def conditions(viewer: Viewer, wanted: CallFilter, zone: str) -> list[ColumnElement[bool]]:
-    """The WHERE of a filter; what the viewer may not see is never in it."""
+def as_meant(session: Session, viewer: Viewer, wanted: CallFilter, zone: str) -> list[ColumnElement[bool]]:
+    """The WHERE of a filter, with its search taken for a typing error where nothing is written so."""
+    as_written = conditions(viewer, wanted, zone)
+    if not wanted.search.strip():
+        return as_written
+    # Materialized: found by the indexes; to see whether there is any, the planner would rather try call after call.
+    found = select(Call.id).where(*as_written).cte("found").prefix_with("MATERIALIZED")
+    if session.scalar(select(select(found.c.id).exists())):
+        return as_written
+    return conditions(viewer, wanted, zone, misspelt=True)
+
+
+def conditions(viewer: Viewer, wanted: CallFilter, zone: str, *, misspelt: bool = False) -> list[ColumnElement[bool]]:
+    """The WHERE of a filter; what the viewer may not see is never in it.
+
+    misspelt: names are looked for that are only like the search.
+    """
     found: list[ColumnElement[bool]] = [visible_to(viewer)]
     if wanted.status:
         found.append(Call.status == wanted.status)
@@ -82,7 +86,7 @@ def conditions(viewer: Viewer, wanted: CallFilter, zone: str) -> list[ColumnElem
     if wanted.ids is not None:
         found.append(Call.id.in_(wanted.ids))
     if wanted.search.strip():
-        found.append(_searched(wanted.search, misspelt=wanted.misspelt))
+        found.append(_searched(wanted.search, misspelt=misspelt))
     return found
 
 

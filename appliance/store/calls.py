@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 
 from appliance.models import AiAnalysis, Call, Pipeline, Segment, User
 from appliance.store import deletions, tallies
-from appliance.store.call_filters import CallFilter, Sort, as_meant, conditions, ordered
+from appliance.store.call_filters import CallFilter, Sort, as_meant, ordered
 from appliance.store.visibility import Viewer, visible_to
 
 FOR_LISTS = (joinedload(Call.manager), joinedload(Call.analysis))
@@ -48,7 +48,7 @@ def page(
     session: Session, viewer: Viewer, wanted: CallFilter, sort: Sort, limit: int, offset: int, zone: str
 ) -> tuple[Sequence[Call], int]:
     """One page of the calls that a viewer may see, and how many there are in all."""
-    where = conditions(viewer, as_meant(session, viewer, wanted, zone), zone)
+    where = as_meant(session, viewer, wanted, zone)
     if tallies.can_count(wanted):
         total = tallies.count(session, viewer, wanted)
         # The rows of earlier pages are passed over in the index, not read.
@@ -78,7 +78,7 @@ def exported(session: Session, viewer: Viewer, wanted: CallFilter, zone: str) ->
         )
         .join(User, Call.manager_id == User.id)
         .outerjoin(AiAnalysis, analysed)
-        .where(*conditions(viewer, as_meant(session, viewer, wanted, zone), zone))
+        .where(*as_meant(session, viewer, wanted, zone))
     )
     return iter(session.execute(ordered(query, "date_desc"), execution_options={"yield_per": EXPORT_PORTION}))
 

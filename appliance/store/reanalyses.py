@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from appliance.models import AiAnalysis, Call, Pipeline, Reanalysis, ReanalysisTask, User
 from appliance.models.reanalyses import OPEN_STATES
-from appliance.store.call_filters import CallFilter, as_meant, conditions
+from appliance.store.call_filters import CallFilter, as_meant
 from appliance.store.pipelines import seconds
 from appliance.store.visibility import Viewer
 
@@ -70,7 +70,7 @@ def order(session: Session, made: Reanalysis, viewer: Viewer, wanted: CallFilter
     session.flush()
     newest_first = func.row_number().over(order_by=(Call.date.desc(), Call.id))
     chosen = select(literal(made.id), Call.id, newest_first).where(
-        *conditions(viewer, as_meant(session, viewer, wanted, zone), zone),
+        *as_meant(session, viewer, wanted, zone),
         *(Call.status == "completed", Call.language.is_not(None)),
         exists().where(Pipeline.call_id == Call.id).correlate(Call),
     )
