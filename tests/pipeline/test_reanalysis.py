@@ -224,7 +224,7 @@ def test_while_the_provider_is_away_the_order_waits_and_says_so(
 
 
 def test_an_order_is_cancelled_in_its_midst(http: httpx.Client, near: Scripted, calls: list[str]) -> None:
-    near.otherwise = slowly(3, well(**OTHERWISE))
+    near.otherwise = slowly(0.7, well(**OTHERWISE))
     order = ordered(http, filters={"transcript": "Здравствуйте, меня зовут", "dateTo": "2001-05-06"})
     assert order["filters"] == ["dateTo", "transcript"]
     assert order["calls"] == 4
