@@ -23,6 +23,10 @@ class SettingsInvalid(ApplianceError):
     en = "The settings are wrong: {problems}"
 
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""Hosts that are this machine, whichever machine reads the setting."""
+
+
 class Settings(BaseSettings):
     """Every setting of the appliance; the environment variable is the field's name in capitals."""
 

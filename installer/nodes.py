@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from appliance import __version__
-from appliance.config import Settings
+from appliance.config import LOOPBACK, Settings
 from installer import certificate, objects, postgres, supervisor
 from installer.failures import (
     AddressNotHere,
@@ -31,7 +31,6 @@ from installer.failures import (
 from installer.site import OWN_STORE_KEY, Site
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 VALID_DAYS = 3650
 """Nothing here is looked at by a browser, and the end of a certificate would stop every further machine."""
 

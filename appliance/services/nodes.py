@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from appliance.config import settings
+from appliance.config import LOOPBACK, settings
 from appliance.errors import ApplianceError
 from appliance.pipeline.providers import chosen
 from appliance.store import audit, db, nodes
@@ -16,8 +16,6 @@ SILENT_S = 20.0
 
 NodeState = Literal["expected", "at work", "silent"]
 """expected: was added and has not joined. silent: not one of its workers was heard of for SILENT_S."""
-
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class NodeKnown(ApplianceError):

@@ -18,7 +18,7 @@ import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error, ServerError
 
-from appliance.config import settings
+from appliance.config import LOOPBACK, settings
 from appliance.errors import ApplianceError, is_disk_full
 from appliance.store.watch import Watch
 
@@ -212,7 +212,7 @@ def _write(key: str, source: BinaryIO, length: int, content_type: str, patience_
 def _may_garble() -> bool:
     """Whether a hash must tell the store what it should have got: not on this machine, nor where TLS does."""
     url = urlsplit(settings().s3_endpoint)
-    return url.scheme == "http" and url.hostname not in {"127.0.0.1", "::1", "localhost"}
+    return url.scheme == "http" and url.hostname not in LOOPBACK
 
 
 def download(key: str, target: Path) -> None:
