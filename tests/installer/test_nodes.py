@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -29,7 +30,6 @@ from tests.own_stack import Own, doubled, own_stack
 pytestmark = pytest.mark.timeout(600)
 
 APPLIANCE = str(Path(sys.prefix) / "bin" / "appliance")
-HERE, THERE = "10.213.77.1", "10.213.77.2"
 
 
 @dataclass
@@ -38,6 +38,8 @@ class Network:
 
     name: str
     cable: str
+    here: str
+    there: str
 
     def inside(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         known = {k: v for k, v in os.environ.items() if k not in {"APPLIANCE_ENV_FILE", "DATA_DIR", "PORT"}}
@@ -56,21 +58,37 @@ def ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True)
 
 
+def pair() -> tuple[str, str]:
+    """Two neighbouring addresses of no network that this machine has: a run that was killed leaves its own behind."""
+    listed = json.loads(subprocess.run(["ip", "-j", "address"], check=True, capture_output=True).stdout)
+    taken = {each["local"] for interface in listed for each in interface["addr_info"]}
+    pairs = ((f"10.213.{third}.1", f"10.213.{third}.2") for third in range(256))
+    return next(each for each in pairs if not taken & set(each))
+
+
+def sweep() -> None:
+    """The namespaces of runs that were killed."""
+    for name in subprocess.run(["ip", "netns", "list"], check=True, capture_output=True, text=True).stdout.split():
+        if re.fullmatch(r"node-\d+", name) and not Path("/proc", name.removeprefix("node-")).exists():
+            ip("netns", "delete", name)
+
+
 @contextmanager
 def network() -> Iterator[Network]:
     """Skips, loudly, where no namespaces can be made."""
-    made = Network(f"node-{os.getpid()}", f"na{os.getpid()}")
     if os.geteuid() != 0 or not shutil.which("ip"):
         pytest.skip("NO NAMESPACES: needs root and ip (iproute2); nothing was tried with two machines")
+    sweep()
+    made = Network(f"node-{os.getpid()}", f"na{os.getpid()}", *pair())
     try:
         ip("netns", "add", made.name)
         ip("link", "add", made.cable, "type", "veth", "peer", "name", "uplink", "netns", made.name)
     except subprocess.CalledProcessError as error:
         pytest.skip(f"NO NAMESPACES: {error.stderr.decode().strip()}; nothing was tried with two machines")
     try:
-        ip("address", "add", f"{HERE}/30", "dev", made.cable)
+        ip("address", "add", f"{made.here}/30", "dev", made.cable)
         made.mend()
-        ip("-n", made.name, "address", "add", f"{THERE}/30", "dev", "uplink")
+        ip("-n", made.name, "address", "add", f"{made.there}/30", "dev", "uplink")
         for interface in ("uplink", "lo"):
             ip("-n", made.name, "link", "set", interface, "up")
         yield made
@@ -120,10 +138,10 @@ def two() -> Iterator[Two]:
     with network() as cable, tempfile.TemporaryDirectory(prefix="node-") as folder, own_stack(LEASE_S="4") as first:
         let_in(Path(folder))
         file = Path(folder) / "second.join"
-        refused = on_first(first, "node", "add", "second", "--address", THERE)
+        refused = on_first(first, "node", "add", "second", "--address", cable.there)
         assert refused.returncode == 1
         assert "--listen ADDRESS" in refused.stderr
-        added = on_first(first, "node", "add", "second", "--address", THERE, "--listen", HERE, "--file", str(file))
+        added = on_first(first, "node", "add", "second", "--address", cable.there, "--listen", cable.here, "--file", str(file))
         assert added.returncode == 0, added.stderr
         made = Two(first, cable, Site(Path(folder).resolve() / "data"), file)
         try:
@@ -141,16 +159,16 @@ def test_the_second_machine_has_workers_and_the_first_hears_them(two: Two) -> No
         "speech": "RUNNING",
     }
     seen = next(each for each in two.listed() if each["name"] == "second")
-    assert (seen["name"], seen["address"], seen["state"]) == ("second", THERE, "at work")
+    assert (seen["name"], seen["address"], seen["state"]) == ("second", two.network.there, "at work")
     assert max(seen["speech_silent_s"], seen["analysis_silent_s"]) < 20
     shown = json.loads(two.on_second("status", "--json").stdout)
     assert shown["ready"]
     assert "backup_old" not in shown["problems"]
     done = two.on_second("doctor", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
-    again = on_first(two.first, "node", "add", "second", "--address", THERE)
+    again = on_first(two.first, "node", "add", "second", "--address", two.network.there)
     assert "node remove second" in again.stderr
-    elsewhere = two.on_second("node", "add", "third", "--address", THERE)
+    elsewhere = two.on_second("node", "add", "third", "--address", two.network.there)
     assert "on the first" in elsewhere.stderr
 
 
@@ -284,7 +302,7 @@ def test_a_node_of_another_release_works_on_nothing(two: Two) -> None:
 
 def test_a_node_that_is_put_out_gets_in_no_more(two: Two) -> None:
     file = two.join_file.with_name("third.join")
-    added = on_first(two.first, "node", "add", "third", "--address", THERE, "--file", str(file))
+    added = on_first(two.first, "node", "add", "third", "--address", two.network.there, "--file", str(file))
     assert added.returncode == 0, added.stderr
     told = json.loads(file.read_text())["settings"]
     stay = "import psycopg, sys; psycopg.connect(sys.argv[1], connect_timeout=3).execute('SELECT pg_sleep(60)')"
@@ -305,4 +323,4 @@ def test_a_node_that_is_put_out_gets_in_no_more(two: Two) -> None:
     assert [each["name"] for each in two.listed()] == ["second"]
     assert "There is no node third" in on_first(two.first, "node", "remove", "third").stderr
     trail = two.first.query("SELECT action, details FROM audit_log WHERE details ->> 'node' = 'third' ORDER BY id")
-    assert trail == [("node_added", {"node": "third", "address": THERE}), ("node_removed", {"node": "third"})]
+    assert trail == [("node_added", {"node": "third", "address": two.network.there}), ("node_removed", {"node": "third"})]
