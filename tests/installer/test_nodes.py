@@ -141,7 +141,9 @@ def two() -> Iterator[Two]:
         refused = on_first(first, "node", "add", "second", "--address", cable.there)
         assert refused.returncode == 1
         assert "--listen ADDRESS" in refused.stderr
-        added = on_first(first, "node", "add", "second", "--address", cable.there, "--listen", cable.here, "--file", str(file))
+        added = on_first(
+            first, "node", "add", "second", "--address", cable.there, "--listen", cable.here, "--file", str(file)
+        )
         assert added.returncode == 0, added.stderr
         made = Two(first, cable, Site(Path(folder).resolve() / "data"), file)
         try:
@@ -323,4 +325,7 @@ def test_a_node_that_is_put_out_gets_in_no_more(two: Two) -> None:
     assert [each["name"] for each in two.listed()] == ["second"]
     assert "There is no node third" in on_first(two.first, "node", "remove", "third").stderr
     trail = two.first.query("SELECT action, details FROM audit_log WHERE details ->> 'node' = 'third' ORDER BY id")
-    assert trail == [("node_added", {"node": "third", "address": two.network.there}), ("node_removed", {"node": "third"})]
+    assert trail == [
+        ("node_added", {"node": "third", "address": two.network.there}),
+        ("node_removed", {"node": "third"}),
+    ]
