@@ -89,6 +89,18 @@ class NotTheFirst(ApplianceError):
     en = "This is the further machine {name}: nodes are added and removed on the first one"
 
 
+class FirstMachineAway(ApplianceError):
+    code = "first_machine_away"
+    ru = (
+        "База первой машины не отвечает по {address}: {reason}. Проверьте, что она работает, что её межсетевой экран "
+        "пускает сюда (команды ufw назвал node add) и что эта машина не отключена (node list)"
+    )
+    en = (
+        "The first machine's database does not answer at {address}: {reason}. See that it runs, that its firewall lets "
+        "this machine in (node add named the ufw commands), and that this machine was not put out (node list)"
+    )
+
+
 class JoinFileUnfit(ApplianceError):
     code = "join_file_unfit"
     ru = "{file}: это не файл подключения. Его создаёт на первой машине: appliance node add"

@@ -23,9 +23,12 @@ def check(file: Path) -> nodes.Join:
 
 
 def settle(join: nodes.Join, site: Site, **own: str) -> None:
-    """Write the settings of a node. `own`: what this machine has of its own. Raises AnotherInstallation."""
+    """Write the settings of a node. `own`: what this machine has of its own. Raises AnotherInstallation.
+
+    A node holds no calls: it may join anew, under another name or elsewhere.
+    """
     facts = site.facts()
-    if facts.get("DATABASE_URL") and facts.get("NODE_NAME") != join.node:
+    if facts.get("DATABASE_URL") and not site.node:
         raise AnotherInstallation(folder=str(site.data_dir))
     site.data_dir.mkdir(parents=True, exist_ok=True)
     told = dict(join.settings)
@@ -40,3 +43,15 @@ def settle(join: nodes.Join, site: Site, **own: str) -> None:
     # Whatever is made of it here is worth nothing on the first machine.
     secret = {"JWT_SECRET": facts.get("JWT_SECRET") or secrets.token_hex(32)}
     site.change_settings(**(told | own | secret))
+
+
+def other_weights(join: nodes.Join, site: Site) -> tuple[str, str] | None:
+    """What to say, in Russian and English, where speech weights are not the first machine's."""
+    weights = Path(site.facts().get("WHISPER_MODEL_PATH", "")).name
+    if weights == join.weights:
+        return None
+    here, there = weights or "demo", join.weights or "demo"
+    return (
+        f"Веса распознавания здесь {here}, на первой машине {there}: см. appliance weights",
+        f"The speech weights are {here} here and {there} on the first machine: see appliance weights",
+    )

@@ -9,8 +9,9 @@ import re
 import secrets
 import socket
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import psycopg
@@ -22,10 +23,10 @@ from installer import certificate, objects, postgres, supervisor
 from installer.failures import (
     AddressNotHere,
     AddressUnfit,
+    FirstMachineAway,
     JoinFileUnfit,
     NodeNameUnfit,
     NotListening,
-    OtherRelease,
     OutOfReach,
 )
 from installer.site import OWN_STORE_KEY, Site
@@ -269,24 +270,41 @@ def _lines(connection: psycopg.Connection[Any], path: str) -> list[str]:
 
 
 def check_release(site: Site) -> None:
-    """On a further machine: whether this release was written for the database as it is. Raises OtherRelease."""
-    from appliance.store.nodes import expected_schema
+    """On a further machine: whether this release was written for the first one's database as it is.
 
-    with psycopg.connect(site.facts()["DATABASE_URL"], connect_timeout=5) as connection:
-        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    Raises ReleaseDiffers, FirstMachineAway.
+    """
+    from appliance.store.nodes import ReleaseDiffers, expected_schema
+
+    url = site.facts()["DATABASE_URL"]
+    try:
+        with psycopg.connect(url, connect_timeout=5) as connection:
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except psycopg.OperationalError as error:
+        where = urlsplit(url)
+        raise FirstMachineAway(address=f"{where.hostname}:{where.port}", reason=str(error).strip()) from None
     schema = str(row[0]) if row else ""
     if schema != expected_schema():
-        raise OtherRelease(theirs="?", schema=schema, ours=__version__, expected=expected_schema())
+        raise ReleaseDiffers(theirs=schema, ours=expected_schema(), version=__version__)
 
 
-def check_heard(site: Site) -> None:
-    """On a further machine: whether the first one hears each of its workers. Raises OSError where it does not."""
-    columns = [f"now() - {name}_seen_at < interval '15 s'" for name in supervisor.application(site)]
-    heard = sql.SQL("SELECT {} FROM nodes WHERE name = {}").format(
-        sql.SQL(" AND ".join(columns)),
-        sql.Literal(site.node),
-    )
+def now(site: Site) -> datetime:
+    """The time by the first machine's clock, which says when workers were heard."""
     with psycopg.connect(site.facts()["DATABASE_URL"], connect_timeout=5) as connection:
-        row = connection.execute(heard).fetchone()
+        row = connection.execute("SELECT now()").fetchone()
+    assert row is not None  # noqa: S101 - there always is one
+    return cast("datetime", row[0])
+
+
+def check_heard(site: Site, since: datetime) -> None:
+    """On a further machine: whether the first one has heard each of its workers, of this release, since then.
+
+    Raises OSError where it has not.
+    """
+    columns = [f"{name}_seen_at > %(since)s" for name in supervisor.application(site)]
+    heard = f"SELECT {' AND '.join(columns)} FROM nodes WHERE name = %(node)s AND version = %(version)s"  # noqa: S608
+    with psycopg.connect(site.facts()["DATABASE_URL"], connect_timeout=5) as connection:
+        told = {"since": since, "node": site.node, "version": __version__}
+        row = connection.execute(heard, told).fetchone()
     if row is None or not row[0]:
         raise OSError("the workers have not reported to the first machine")

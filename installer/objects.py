@@ -87,14 +87,14 @@ def _make_ring(etc: Path, server: str, port: int) -> None:
     made_for.write_text(str(port), encoding="utf-8")
 
 
-def server_commands(site: Site) -> dict[str, list[str]]:
-    """What supervisor runs, by program name."""
+def server_commands(site: Site, *, alone: bool = False) -> dict[str, list[str]]:
+    """What supervisor runs, by program name. alone: without the front for further machines."""
     programs = {}
     for server in (*BACKENDS, "proxy"):
         programs[f"swift-{server}"] = [
             str(Path(sys.prefix) / "bin" / f"swift-{server}-server"),
             str(site.swift / "etc" / f"{server}.conf"),
         ]
-    if site.nodes_listen and site.node_keys():
+    if site.nodes_listen and site.node_keys() and not alone:
         programs["swift-nodes"] = [programs["swift-proxy"][0], str(site.swift / "etc" / "nodes.conf")]
     return programs

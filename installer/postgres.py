@@ -65,8 +65,8 @@ def initialise(site: Site) -> None:
         raise StepFailed(step="initdb", reason=done.stderr.strip()[-400:])
 
 
-def server_command(site: Site) -> list[str]:
-    """What supervisor runs."""
+def server_command(site: Site, *, alone: bool = False) -> list[str]:
+    """What supervisor runs. alone: further machines are not let in."""
     options = {
         "listen_addresses": "127.0.0.1",
         "port": site.ports()["postgres"],
@@ -79,7 +79,7 @@ def server_command(site: Site) -> list[str]:
     }
     if site.nodes_listen:
         options |= {
-            "listen_addresses": f"127.0.0.1,{site.nodes_listen}",
+            "listen_addresses": "127.0.0.1" if alone else f"127.0.0.1,{site.nodes_listen}",
             "ssl": "on",
             "ssl_cert_file": CERTIFICATE,
             "ssl_key_file": KEY,

@@ -28,13 +28,31 @@ def run(data_dir: Path, port: int, report: stack.Report) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    site = stack.up(data_dir, port, report)
+    site = _up(data_dir, port, report, stopping)
+    if site is None:
+        return
     notify("READY=1")
     while not stopping.wait(LOOK_EVERY_S):
         if _is_alive(site):
             notify("WATCHDOG=1")
     notify("STOPPING=1")
     stack.down(data_dir)
+
+
+def _up(data_dir: Path, port: int, report: stack.Report, stopping: threading.Event) -> Site | None:
+    """Raises as stack.up. A further machine waits for the first one's release: systemd would give up starting it."""
+    if not Site(data_dir.resolve()).node:
+        return stack.up(data_dir, port, report)
+    from appliance.store.nodes import ReleaseDiffers
+
+    while not stopping.is_set():
+        try:
+            return stack.up(data_dir, port, report)
+        except ReleaseDiffers as error:
+            report(str(error))
+            stopping.wait(LOOK_EVERY_S)
+    stack.down(data_dir)
+    return None
 
 
 def _is_alive(site: Site) -> bool:

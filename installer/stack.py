@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,12 +27,17 @@ from installer.site import Site
 Report = Callable[[str], None]
 
 READY_WITHIN_S = 90.0
+RECENTLY = timedelta(seconds=15)
+"""When a worker that is at work was last heard of."""
+
 PACKAGE = Path(__file__).parent.parent / "appliance"
 
 
 def up(data_dir: Path, port: int, report: Report, *, demo: bool = False, infrastructure_only: bool = False) -> Site:
     """Start what does not run and wait until it answers. Returns the installation.
 
+    infrastructure_only: PostgreSQL and the store alone, and for this machine alone: a database that is copied, migrated
+    or restored is nobody else's to work in.
     Raises PortTaken and StepFailed, which say what to do.
     """
     site = Site(data_dir.resolve())
@@ -43,6 +49,9 @@ def up(data_dir: Path, port: int, report: Report, *, demo: bool = False, infrast
         supervisor.start(site)
     elif not infrastructure_only:
         _adopt_port(site, port, demo=demo)
+        if site.nodes_listen:
+            supervisor.render(site)
+            supervisor.update(site)
     wait_for("postgres", site, lambda: _database_answers(site))
     wait_for("swift-proxy", site, lambda: _store_answers(site))
     if infrastructure_only:
@@ -66,11 +75,14 @@ def _up_node(site: Site, port: int, report: Report) -> Site:
     report("asking the first machine's database")
     wait_for("database", site, lambda: _database_answers(site))
     nodes.check_release(site)
-    if not _application_is_current(site):
+    since = nodes.now(site)
+    if _application_is_current(site):
+        since -= RECENTLY
+    else:
         report("starting the workers")
         for name in supervisor.application(site):
             supervisor.restart_program(site, name)
-    wait_for("workers", site, lambda: nodes.check_heard(site))
+    wait_for("workers", site, lambda: nodes.check_heard(site, since))
     return site
 
 
@@ -104,7 +116,7 @@ def _prepare(site: Site, port: int, report: Report, *, demo: bool, serves: bool)
         objects.configure(site)
     if os.geteuid() == 0:
         ownership.settle(site)
-    supervisor.render(site)
+    supervisor.render(site, alone=not serves)
 
 
 def _adopt_port(site: Site, port: int, *, demo: bool) -> None:

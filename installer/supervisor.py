@@ -59,17 +59,18 @@ def application(site: Site) -> tuple[str, ...]:
     return tuple(name for name in ("analysis", "speech") if name in {each.strip() for each in wanted})
 
 
-def programs(site: Site) -> list[Program]:
-    """The whole tree, in the order of its start."""
+def programs(site: Site, *, alone: bool = False) -> list[Program]:
+    """The whole tree, in the order of its start. alone: further machines are not served."""
     separate = site.separate
     server_user = site.postgres_user if os.geteuid() == 0 else ""
     tree = []
     if site.own_database:
-        database = postgres.server_command(site)
+        database = postgres.server_command(site, alone=alone)
         # INT is PostgreSQL's fast shutdown; its own children must not be signalled beside it.
         tree.append(Program("postgres", database, 10, stop_signal="INT", stop_wait_s=30, group=False, user=server_user))
     if site.own_store:
-        tree += [Program(name, command, 20) for name, command in objects.server_commands(site).items()]
+        servers = objects.server_commands(site, alone=alone)
+        tree += [Program(name, command, 20) for name, command in servers.items()]
     if language_model := vllm.server_command(site):
         # Minutes until it answers, which nobody waits for: analyses are tried again until it does.
         tree.append(Program("vllm", language_model, 20, stop_wait_s=30, environment=vllm.environment(site)))
@@ -90,8 +91,8 @@ def _separated(site: Site, program: Program) -> Program:
     return replace(program, user=accounts.of(program.name), environment=environment, umask=umask)
 
 
-def render(site: Site) -> Path:
-    """Write supervisor's configuration."""
+def render(site: Site, *, alone: bool = False) -> Path:
+    """Write supervisor's configuration. alone: as `programs` has it."""
     head = (TEMPLATES / "supervisor.conf").read_text(encoding="utf-8")
     body = (TEMPLATES / "program.conf").read_text(encoding="utf-8")
     text = head.format(
@@ -103,7 +104,7 @@ def render(site: Site) -> Path:
         # Commands ask as the operator; no other process may stop its neighbours.
         asked_by=f"chown = {layout.USER}:{layout.USER}" if site.separate else "",
     )
-    for program in programs(site):
+    for program in programs(site, alone=alone):
         text += body.format(
             name=program.name,
             command=shlex.join(program.command).replace("%", "%%"),

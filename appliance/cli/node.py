@@ -152,21 +152,17 @@ def join(
 ) -> None:
     """Make this machine a node: workers alone, for the calls of the first one / Подключить эту машину."""
     from installer import join as joining
-    from installer import stack
+    from installer import nodes, stack
     from installer.site import Site
 
     told = joining.check(file)
     site = Site(data_dir.resolve())
     joining.settle(told, site)
+    nodes.check_release(site)
     stack.up(data_dir, 8000, lambda step: typer.echo(f"  {step} ..."))
     _say(
         f"Машина {site.node} работает. Удалите {file}. Проверка: appliance doctor",
         f"The node {site.node} works. Delete {file}. To check it: appliance doctor",
     )
-    weights = Path(site.facts().get("WHISPER_MODEL_PATH", "")).name
-    if weights != told.weights:
-        here, there = weights or "demo", told.weights or "demo"
-        _say(
-            f"Веса распознавания здесь {here}, на первой машине {there}: см. appliance weights",
-            f"The speech weights are {here} here and {there} on the first machine: see appliance weights",
-        )
+    if differs := joining.other_weights(told, site):
+        _say(*differs)

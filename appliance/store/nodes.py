@@ -5,19 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Row, delete, func, insert, select, text, update
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.elements import SQLCoreOperations
 
+from appliance.errors import ApplianceError
 from appliance.models import Node, Pipeline
 
 MIGRATIONS = Path(__file__).parent.parent.parent / "migrations"
 
 
-def lessee(name: str) -> str:
-    """What every lease of a node begins with."""
-    return f"node/{name}:"
+class ReleaseDiffers(ApplianceError):
+    """The first machine was upgraded before this one, or this one before the first."""
+
+    code = "release_differs"
+    ru = (
+        "База первой машины в состоянии {theirs}, а этот выпуск ({version}) написан для {ours}. "
+        "Установите на обеих машинах один выпуск: сначала на первой"
+    )
+    en = (
+        "The first machine's database is in state {theirs}, and this release ({version}) was written for {ours}. "
+        "Install the same release on both machines: on the first one first"
+    )
+
+
+Name = TypeVar("Name", str, SQLCoreOperations[str])
+
+
+def lessee(name: Name) -> Name:
+    """What every lease of a node begins with. The name is known, or is a column."""
+    return "node/" + name + ":"
 
 
 def add(session: Session, name: str, address: str) -> None:
@@ -35,7 +54,7 @@ def listed(session: Session) -> Sequence[Row[Any]]:
     """Rows of `Node`, `calls` that it works on, and the seconds since its workers were heard of."""
     held = (
         select(func.count())
-        .where(Pipeline.state == "running", Pipeline.lease_owner.startswith(func.concat("node/", Node.name, ":")))
+        .where(Pipeline.state == "running", Pipeline.lease_owner.startswith(lessee(Node.name)))
         .scalar_subquery()
     )
     silent = [

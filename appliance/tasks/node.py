@@ -7,29 +7,15 @@ import time
 
 from appliance import __version__, logs
 from appliance.config import settings
-from appliance.errors import ApplianceError
 from appliance.pipeline.stage import Queue
 from appliance.store import db, nodes
+from appliance.store.nodes import ReleaseDiffers
 from appliance.tasks import housekeeping
 
 log = logs.get(__name__)
 
 BEAT_S = 5.0
 TIDY_S = 3600.0
-
-
-class ReleaseDiffers(ApplianceError):
-    """The first machine was upgraded before this one, or this one before the first."""
-
-    code = "release_differs"
-    ru = (
-        "База первой машины в состоянии {theirs}, а этот выпуск ({version}) написан для {ours}. "
-        "Установите на обеих машинах один выпуск: сначала на первой"
-    )
-    en = (
-        "The first machine's database is in state {theirs}, and this release ({version}) was written for {ours}. "
-        "Install the same release on both machines: on the first one first"
-    )
 
 
 def check_release() -> None:

@@ -24,6 +24,7 @@ def options() -> argparse.Namespace:
     """What an installation may be told; the second half reads the same line."""
     known = argparse.ArgumentParser(prog="./install", description="Install or upgrade Call Analytics on this machine.")
     known.add_argument("--bundle", type=Path, required=True, help=argparse.SUPPRESS)
+    known.add_argument("--called-from", type=Path, default=Path(), help=argparse.SUPPRESS)
     known.add_argument("--port", type=int, default=8000, help="port of the API")
     known.add_argument("--language", choices=("ru", "en"), default=_language())
     known.add_argument("--name", default=os.uname().nodename, help="name that browsers will use, for the certificate")
@@ -34,7 +35,11 @@ def options() -> argparse.Namespace:
         "--join", type=Path, help="become a further machine, by the file that `node add` wrote on the first"
     )
     known.add_argument("--admin", default="admin@localhost.localdomain", help="e-mail of the first administrator")
-    return known.parse_args()
+    chosen = known.parse_args()
+    for name in ("tls_cert", "tls_key", "join"):
+        if file := getattr(chosen, name):
+            setattr(chosen, name, chosen.called_from / file)
+    return chosen
 
 
 def _language() -> str:
@@ -52,6 +57,7 @@ class Preparation:
         layout.LOGS.mkdir(parents=True, exist_ok=True)
         self.journal = Journal(layout.LOGS / "install.log", chosen.language, STEPS)
         self.language = chosen.language
+        self.join: Path | None = chosen.join
         self.node = bool(chosen.join) or "NODE_NAME" in facts_of_settings()
 
     def refuse_downgrade(self) -> None:
@@ -62,6 +68,27 @@ class Preparation:
             )
             en = f"Version {installed} is installed, later than this ({self.version}), which cannot read its database"
             raise StepFails(ru if self.language == "ru" else en)
+
+    def refuse_join(self) -> None:
+        """Before anything is changed: a file that is none, or a machine that has calls of its own."""
+        if self.join is None:
+            return
+        ru = self.language == "ru"
+        known = facts_of_settings()
+        if known and "NODE_NAME" not in known:
+            raise StepFails(
+                f"Здесь уже работает своя установка ({layout.DATA}). Подключайте пустую машину"
+                if ru
+                else f"This machine has an installation of its own ({layout.DATA}). Join an empty machine"
+            )
+        try:
+            json.loads(self.join.read_text(encoding="utf-8"))["node"]
+        except (OSError, ValueError, TypeError, KeyError):
+            raise StepFails(
+                f"{self.join}: это не файл подключения. Его создаёт на первой машине: call-analytics node add"
+                if ru
+                else f"{self.join} is no join file. It is made on the first machine by: call-analytics node add"
+            ) from None
 
     def examine(self, port: int) -> None:
         ports = () if self.node else (port,)  # a further machine serves nobody
@@ -176,6 +203,7 @@ def main() -> None:
     preparation = Preparation(chosen)
     try:
         preparation.refuse_downgrade()
+        preparation.refuse_join()
         preparation.examine(chosen.port)
         for step in preparation.steps():
             preparation.journal.take(step)

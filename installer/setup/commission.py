@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from appliance.errors import ApplianceError
-from installer import certificate
+from installer import certificate, nodes
 from installer import join as joining
 from installer.bundle import seal
 from installer.setup import layout
@@ -41,7 +41,11 @@ class Commissioning:
             Step("сертификат", "certificate", self._has_certificate, self._make_certificate),
             Step("настройки", "settings", self._has_settings, self._write_settings),
         ]
-        joining = [Step("подключение", "joining", lambda: False, self._join)]
+        # What runs here already would go on by the keys that it started with.
+        joining = [
+            Step("остановка", "stopping", lambda: not layout.CURRENT.exists(), self.tree.stop),
+            Step("подключение", "joining", lambda: False, self._join),
+        ]
         shared = [
             Step("команда и службы", "command and units", lambda: False, lambda: write_units(release)),
             Step("включение выпуска", "switching to the release", lambda: False, self._switch),
@@ -49,13 +53,15 @@ class Commissioning:
         ]
         if self.chosen.join:
             return joining + shared
+        if self.preparation.node:
+            return shared
         people = Step("администратор", "administrator", self._has_administrator, self._make_administrator)
         return [*own_part, *shared, people]
 
     def run(self) -> None:
-        """Install, or upgrade what serves. Raises StepFails."""
-        upgrade = Upgrade(self.journal, self.old, self.version) if self.old else None
-        steps = upgrade.steps() if upgrade else self.steps()
+        """Install, or upgrade what serves; a machine that joins anew has nothing to return to. Raises StepFails."""
+        upgrade = Upgrade(self.journal, self.old, self.version) if self.old and not self.chosen.join else None
+        steps = [*upgrade.checks(), *upgrade.steps()] if upgrade else self.steps()
         self.journal.total = 1 + len(steps)
         # On a bare system nothing could check it before.
         self.journal.take(Step("подпись комплекта", "the bundle's signature", lambda: False, self._check_signature))
@@ -91,18 +97,22 @@ class Commissioning:
 
     def _join(self) -> None:
         """Become a further machine: what is its own, and what the first one told."""
+        site, known = Site(layout.DATA), facts()
+        own = {name: value for name, value in self._own_settings().items() if name not in known}
         try:
             told = joining.check(self.chosen.join)
-            joining.settle(told, Site(layout.DATA), **self._own_settings())
+            joining.settle(told, site, **own)
+            nodes.check_release(site)
         except ApplianceError as error:
             raise StepFails(error.message(self.chosen.language)) from None
         shutil.chown(layout.CONFIG / "appliance.env", layout.USER, layout.USER)
 
     def _own_settings(self) -> dict[str, str]:
         chosen = {"DEMO": "false", "MODELS_DIR": str(layout.DATA / "models")}
-        carried = sorted(path.name for path in (self.preparation.bundle / "weights").glob("*"))
+        # A diarizer's weights and a language model's may be carried along.
+        carried = sorted((self.preparation.bundle / "weights").glob("*/model.bin"))
         if carried:
-            chosen["WHISPER_MODEL_PATH"] = str(layout.DATA / "models" / carried[0])
+            chosen["WHISPER_MODEL_PATH"] = str(layout.DATA / "models" / carried[0].parent.name)
         return chosen
 
     def _write_settings(self) -> None:
@@ -140,7 +150,10 @@ class Commissioning:
         if node := facts().get("NODE_NAME"):
             said = f"Машина {node} работает" if ru else f"The node {node} works"
             sys.stdout.write(f"\n{said}: call-analytics doctor\n")
-            sys.stdout.write(f"{'Удалите' if ru else 'Delete'} {self.chosen.join}\n")
+            if self.chosen.join:
+                sys.stdout.write(f"{'Удалите' if ru else 'Delete'} {self.chosen.join}\n")
+                if differs := joining.other_weights(joining.check(self.chosen.join), Site(layout.DATA)):
+                    sys.stdout.write(differs[0 if ru else 1] + "\n")
             return
         port = facts()["PORT"]
         scheme = "https" if "TLS_CERT_FILE" in facts() else "http"

@@ -2,7 +2,12 @@
 # Install or upgrade from this bundle, without internet: sudo ./install [--port 8000] [--language ru] [--http] ...
 # Checks the files first; brings Python from the bundle where the system has none; the rest is installer/setup.
 set -eu
+from=$PWD # files that are named to this command lie where it was called, not beside the bundle
 cd "$(dirname "$0")"
+case "${CALL_ANALYTICS_SIGNER:-/}" in
+    /*) ;;
+    *) export CALL_ANALYTICS_SIGNER="$from/$CALL_ANALYTICS_SIGNER" ;;
+esac
 if [ "$(id -u)" -ne 0 ]; then
     echo "Запустите так: sudo ./install   |   Run it so: sudo ./install" >&2
     exit 1
@@ -32,4 +37,4 @@ if ! [ -x /usr/bin/python3 ]; then
 fi
 bundle=$PWD
 cd release
-exec /usr/bin/python3 -B -X pycache_prefix=/nonexistent -m installer.setup --bundle "$bundle" "$@"
+exec /usr/bin/python3 -B -X pycache_prefix=/nonexistent -m installer.setup --bundle "$bundle" --called-from "$from" "$@"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 from installer.setup import layout
@@ -50,6 +51,9 @@ class Tree:
             self.journal.run("systemctl", "daemon-reload")
             timers = [] if "NODE_NAME" in facts() else [UNITS[2]]  # there is nothing to back up on a further machine
             self.journal.run("systemctl", "enable", *UNITS[:2], *timers)
+            # It may have been given up; one that was never loaded has nothing to forget.
+            forget = ["systemctl", "reset-failed", UNITS[0]]
+            subprocess.run(forget, capture_output=True, check=False)
             self.journal.run("systemctl", "start", UNITS[0], *timers)
         else:
             self.command("up", PORT=facts().get("PORT", "8000"))

@@ -7,7 +7,10 @@ import shutil
 import time
 from pathlib import Path
 
-from installer import stack
+import psycopg
+
+from appliance.errors import ApplianceError
+from installer import nodes, stack
 from installer.setup import layout
 from installer.setup.step import Journal, Step, StepFails
 from installer.setup.tree import Tree, facts, write_units
@@ -28,6 +31,11 @@ class Upgrade:
         """A further machine has no database of its own; it starts only where the first one's fits its release."""
         return "NODE_NAME" in facts()
 
+    def checks(self) -> list[Step]:
+        """What must hold before anything is stopped."""
+        first = Step("первая машина", "the first machine", lambda: False, self._ask_first_machine)
+        return [first] if self.is_node else []
+
     def steps(self) -> list[Step]:
         database = [
             Step("копия базы", "copy of the database", lambda: False, lambda: self._database("save")),
@@ -43,6 +51,8 @@ class Upgrade:
 
     def run(self) -> None:
         """Raises StepFails after everything is as it was before."""
+        for step in self.checks():
+            self.journal.take(step)
         try:
             for step in self.steps():
                 self.journal.take(step)
@@ -58,6 +68,13 @@ class Upgrade:
             ) from None
         self._prune()
 
+    def _ask_first_machine(self) -> None:
+        """It is upgraded first. Raises StepFails."""
+        try:
+            nodes.check_release(Site(layout.DATA))
+        except ApplianceError as error:
+            raise StepFails(error.message(self.journal.language)) from None
+
     def _database(self, what: str) -> None:
         python = layout.RELEASES / self.new / ".venv" / "bin" / "python"
         command = [str(python), "-m", "installer.setup.return_point", what]
@@ -70,7 +87,7 @@ class Upgrade:
     def _prove(self) -> None:
         """The new release answers that it is ready, by its own version. Raises StepFails."""
         if self.is_node:
-            self.tree.command("status")
+            self._prove_node()
             return
         deadline = time.monotonic() + READY_WITHIN_S
         while True:
@@ -84,6 +101,15 @@ class Upgrade:
             if time.monotonic() > deadline:
                 raise StepFails(f"/api/ready: {reason}")
             time.sleep(1)
+
+    def _prove_node(self) -> None:
+        """The first machine hears its workers, and goes on hearing them. Raises StepFails."""
+        site = Site(layout.DATA)
+        try:
+            since = nodes.now(site)
+            stack.wait_for("workers", site, lambda: nodes.check_heard(site, since))
+        except (ApplianceError, psycopg.Error) as error:
+            raise StepFails(str(error)) from None
 
     def _return(self) -> None:
         """Every part is safe where it is not needed: what failed may have been any step."""

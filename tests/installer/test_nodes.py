@@ -22,9 +22,11 @@ import psycopg
 import pytest
 
 from appliance.services.nodes import SILENT_S
-from installer import stack, supervisor
+from installer import postgres, stack, supervisor
+from installer.bundle import seal
+from installer.setup import return_point
 from installer.site import Site
-from tests.conftest import SAMPLES, let_in, processed, upload, wait_until
+from tests.conftest import ROOT, SAMPLES, let_in, processed, upload, wait_until
 from tests.own_stack import Own, doubled, own_stack
 
 pytestmark = pytest.mark.timeout(600)
@@ -102,14 +104,63 @@ def on_first(own: Own, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=known, capture_output=True, text=True, check=False, timeout=200)
 
 
+INSTALL = """
+import sys
+from pathlib import Path
+from installer.setup import layout
+top = Path(sys.argv.pop(1))
+for name in ("CONFIG", "DATA", "LOGS", "RUN", "COMMAND", "UNITS", "HOME"):
+    setattr(layout, name, top / name.lower())
+layout.RELEASES, layout.CURRENT = layout.HOME / "releases", layout.HOME / "current"
+from installer.setup import __main__, commission, tree
+tree.Tree.__init__ = lambda self, journal: self.__dict__.update(journal=journal, by_systemd=False)
+preparation = __main__.Preparation(__main__.options())
+try:
+    preparation.refuse_join()
+except __main__.StepFails as failure:
+    sys.exit(str(failure))
+preparation._make_account()
+preparation._make_folders()
+sys.exit(commission.main())
+"""
+"""`./install` on a machine that has the packages and the release already, in folders of its own, without systemd."""
+
+
 @dataclass
 class Two:
     """The first machine with everything, and the node `second`."""
 
     first: Own
     network: Network
-    second: Site
+    folder: Path
     join_file: Path
+
+    @property
+    def second(self) -> Site:
+        return Site(self.folder / "data")
+
+    def install(self, version: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Of a bundle of this program under that version, called from the folder."""
+        bundle = self.folder / version
+        if not bundle.exists():
+            bundle.mkdir()
+            about = {"version": version, "variant": "cpu", "built_at": 0}
+            (bundle / "bundle.json").write_text(json.dumps(about))
+            seal.seal(bundle, self.folder / "signing-key")
+        self.release(version)
+        called = ["--bundle", str(bundle), "--called-from", str(self.folder), *arguments]
+        return self.network.inside(sys.executable, "-c", INSTALL, str(self.folder), *called)
+
+    def release(self, version: str) -> Path:
+        place = self.folder / "home" / "releases" / version
+        if not place.exists():
+            place.mkdir(parents=True)
+            (place / "installer").symlink_to(ROOT / "installer")
+            (place / ".venv").symlink_to(sys.prefix)
+        return place
+
+    def pids(self) -> dict[str, int]:
+        return {one["name"]: one["pid"] for one in stack.status(self.second.data_dir) if one["statename"] == "RUNNING"}
 
     def on_second(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.network.inside(APPLIANCE, *arguments, "--data-dir", str(self.second.data_dir))
@@ -145,11 +196,12 @@ def two() -> Iterator[Two]:
             first, "node", "add", "second", "--address", cable.there, "--listen", cable.here, "--file", str(file)
         )
         assert added.returncode == 0, added.stderr
-        made = Two(first, cable, Site(Path(folder).resolve() / "data"), file)
+        made = Two(first, cable, Path(folder).resolve(), file)
         try:
             assert [each["state"] for each in made.listed()] == ["expected"]
-            joined = made.on_second("node", "join", str(file))
-            assert joined.returncode == 0, joined.stderr
+            joined = made.install("0.0.1", "--join", "second.join")
+            assert joined.returncode == 0, joined.stdout + joined.stderr
+            assert f"Delete {made.folder}/second.join" in joined.stdout
             yield made
         finally:
             stack.down(made.second.data_dir)
@@ -278,16 +330,25 @@ def test_a_node_that_is_cut_off_loses_its_call_to_the_first_machine_and_comes_ba
     two.first_works(at_all=True)
 
 
-def test_a_node_of_another_release_works_on_nothing(two: Two) -> None:
+@contextmanager
+def another_release(own: Own) -> Iterator[None]:
+    """The first machine's database is as a later release has it."""
+
     def schema(number: str) -> None:
-        address = f"postgresql://appliance_owner:{two.first.site.owner_password()}@127.0.0.1"
-        with psycopg.connect(f"{address}:{two.first.site.ports()['postgres']}/call_analytics") as connection:
+        with psycopg.connect(postgres.owner_address(own.site)) as connection:
             connection.execute("UPDATE alembic_version SET version_num = %s", [number])
 
-    now = two.first.query("SELECT version_num FROM alembic_version")[0][0]
-    two.first_works(at_all=False)
+    now = own.query("SELECT version_num FROM alembic_version")[0][0]
     schema("9999")
     try:
+        yield
+    finally:
+        schema(now)
+
+
+def test_a_node_of_another_release_works_on_nothing(two: Two) -> None:
+    two.first_works(at_all=False)
+    with another_release(two.first):
         http = two.first.client()
         call_id = upload(http, SAMPLES / "ru-wrong-number.wav").json()["id"]
         log = two.second.logs / "speech.log"
@@ -296,10 +357,71 @@ def test_a_node_of_another_release_works_on_nothing(two: Two) -> None:
         refused = two.on_second("node", "join", str(two.join_file))
         assert "9999" in refused.stderr
         assert "Install the same" in refused.stderr
-    finally:
-        schema(now)
     assert processed(http, call_id)["aiAnalysis"]["processing_status"] == "completed"
     two.first_works(at_all=True)
+
+
+def test_installing_again_on_a_node_changes_nothing(two: Two) -> None:
+    before, told = two.pids(), two.second.facts()
+    again = two.install("0.0.1")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert (two.pids(), two.second.facts()) == (before, told)
+    assert "is no join file" in two.install("0.0.1", "--join", "nothing.join").stderr
+    assert two.pids() == before
+
+
+def test_a_node_is_upgraded_after_the_first_machine_and_returns_where_that_fails(two: Two) -> None:
+    current = two.folder / "home" / "current"
+    before = two.pids()
+    with another_release(two.first):
+        refused = two.install("0.0.2")
+    assert refused.returncode == 1
+    assert "on the first one first" in refused.stdout
+    assert two.pids() == before  # it was not even stopped
+
+    broken = two.release("0.0.2")
+    (broken / ".venv").unlink()
+    (broken / ".venv" / "bin").mkdir(parents=True)
+    (broken / ".venv" / "bin" / "appliance").write_text("#!/bin/sh\necho of no use >&2; exit 1\n")
+    (broken / ".venv" / "bin" / "appliance").chmod(0o755)
+    failed = two.install("0.0.2")
+    assert failed.returncode == 1
+    assert "version 0.0.1 serves as before" in failed.stdout, failed.stdout
+    assert current.readlink() == Path("releases/0.0.1")
+    returned = two.pids()
+    assert returned.keys() == before.keys()
+    assert returned != before
+
+    done = two.install("0.0.3")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert current.readlink() == Path("releases/0.0.3")
+    assert two.pids().keys() == before.keys()
+    assert not set(two.pids().values()) & set(returned.values())
+    assert [each.name for each in (two.folder / "home" / "releases").iterdir() if each.name == "0.0.2"] == []
+    assert [each["state"] for each in two.listed() if each["name"] == "second"] == ["at work"]
+
+
+def test_the_first_machine_is_upgraded_with_nodes_at_work(two: Two) -> None:
+    """Its database is copied and migrated while nobody else is in it, and nodes come back by themselves."""
+    site = two.first.site
+    address = two.second.facts()["DATABASE_URL"]
+    enter = "import psycopg, sys; psycopg.connect(sys.argv[1], connect_timeout=3)"
+    stack.down(site.data_dir)
+    stack.up(site.data_dir, two.first.port, lambda _: None, infrastructure_only=True)
+    assert "refused" in two.network.inside(sys.executable, "-c", enter, address).stderr
+    return_point.save(site)
+    before = two.first.query("SELECT now()")[0][0]
+    two.first.up()
+    return_point.forget(site)
+    seen = "SELECT 1 FROM nodes WHERE speech_seen_at > %s AND analysis_seen_at > %s"
+    wait_until(lambda: two.first.query(seen, before, before), 60, "the node to be back")
+    ask = f"""
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from installer import nodes, site
+nodes.check_heard(site.Site(Path({str(two.second.data_dir)!r})), datetime.now(UTC) + timedelta(days=1))
+"""
+    assert "have not reported" in two.network.inside(sys.executable, "-c", ask).stderr
 
 
 def test_a_node_that_is_put_out_gets_in_no_more(two: Two) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import configparser
 import ipaddress
+import json
+import os
 import re
 import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -18,7 +21,8 @@ from cryptography import x509
 
 from installer import certificate, service
 from installer.bundle import debs, seal, wheels
-from installer.setup import layout, tree
+from installer.setup import commission, layout, tree
+from installer.setup.__main__ import Preparation, options
 from installer.setup.step import Journal, Step, StepFails
 from installer.site import Site
 from tests.conftest import PASSWORD, ROOT, Running, _free_port, wait_until
@@ -60,6 +64,61 @@ def test_a_bundle_signed_by_somebody_else_is_refused(bundle: Path, tmp_path: Pat
     (bundle / seal.SIGNATURE).unlink()
     with pytest.raises(seal.BundleNotSigned, match="missing"):
         seal.verify(bundle)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: nothing was installed")
+def test_files_named_to_the_installer_lie_where_it_was_called(bundle: Path, tmp_path: Path) -> None:
+    shutil.copyfile(ROOT / "installer" / "setup" / "install.sh", bundle / "install")
+    setup = bundle / "release" / "installer" / "setup"
+    setup.mkdir(parents=True)
+    (setup / "__main__.py").write_text(
+        "import json, os, sys; print(json.dumps([os.environ['CALL_ANALYTICS_SIGNER'], *sys.argv[1:]]))"
+    )
+    seal.seal(bundle, tmp_path / "key")
+    called = ["sh", "bundle/install", "--join", "second.join"]
+    known = {**os.environ, "CALL_ANALYTICS_SIGNER": "key.pub"}
+    done = subprocess.run(called, cwd=tmp_path, env=known, capture_output=True, text=True, check=True)
+    signer, *told = json.loads(done.stdout.splitlines()[-1])
+    assert signer == str(tmp_path / "key.pub")
+    with pytest.MonkeyPatch.context() as line:
+        line.setattr(sys, "argv", ["install", *told])
+        assert options().join == tmp_path / "second.join"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("", "is no join file"),
+        ("PORT=8000\nDATABASE_URL=postgresql://a:b@127.0.0.1/c\n", "installation of its own"),
+    ],
+)
+def test_what_cannot_join_is_refused_before_anything_is_changed(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: str, said: str
+) -> None:
+    for name in ("CONFIG", "DATA", "LOGS"):
+        monkeypatch.setattr(layout, name, tmp_path / name.lower())
+    layout.CONFIG.mkdir()
+    (layout.CONFIG / "appliance.env").write_text(settings)
+    (bundle / "bundle.json").write_text(json.dumps({"version": "0.1.0", "variant": "cpu"}))
+    (tmp_path / "second.join").write_text("{}")
+    line = ["install", "--bundle", str(bundle), "--join", str(tmp_path / "second.join"), "--language", "en"]
+    monkeypatch.setattr(sys, "argv", line)
+    with pytest.raises(StepFails, match=said):
+        Preparation(options()).refuse_join()
+
+
+def test_speech_is_recognised_by_the_weights_for_it_whatever_else_is_carried_along(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CONFIG", "DATA", "LOGS"):
+        monkeypatch.setattr(layout, name, tmp_path / name.lower())
+    (bundle / "bundle.json").write_text(json.dumps({"version": "0.1.0", "variant": "cpu"}))
+    for file in ("community-1/config.yaml", "large-v3/model.bin", "qwen/model.safetensors"):
+        (bundle / "weights" / file).parent.mkdir(parents=True)
+        (bundle / "weights" / file).touch()
+    monkeypatch.setattr(sys, "argv", ["install", "--bundle", str(bundle)])
+    settings = commission.Commissioning()._own_settings()
+    assert settings["WHISPER_MODEL_PATH"] == str(layout.DATA / "models" / "large-v3")
 
 
 def test_browsers_trust_the_certificate_by_its_authority_and_nothing_else(tmp_path: Path) -> None:
