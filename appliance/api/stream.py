@@ -133,7 +133,7 @@ class Stream:
                             await self._tell_progress(json.loads(notice.payload))
                         else:
                             self._end(UUID(notice.payload))
-            except (psycopg.Error, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was: without this task nobody hears of anything
                 self.listening.clear()
                 log.warning("event_stream_interrupted", error=type(error).__name__)
             await asyncio.sleep(1)
@@ -154,12 +154,17 @@ class Stream:
         """
         while True:
             await asyncio.sleep(1)
-            now = time.monotonic()
-            for client in self.clients:
-                if now - client.told_at > HEARTBEAT_S and client.queue.empty():
-                    client.queue.put_nowait(None)
-            if due := [client for client in self.clients if client.check_at <= now]:
-                await self._check(due)
+            try:
+                await self._attend(time.monotonic())
+            except Exception:  # without this task the dead are served for ever
+                log.exception("event_stream_unattended")
+
+    async def _attend(self, now: float) -> None:
+        for client in self.clients:
+            if now - client.told_at > HEARTBEAT_S and client.queue.empty():
+                client.queue.put_nowait(None)
+        if due := [client for client in self.clients if client.check_at <= now]:
+            await self._check(due)
 
     async def _check(self, due: list[Client]) -> None:
         """Whether the tokens still live: they may have expired. Roles may have changed, too."""

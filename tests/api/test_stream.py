@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy.exc import OperationalError
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -238,6 +239,51 @@ def test_a_client_whose_token_has_died_is_closed(running: Running, people: dict[
     assert clients["dead"].closing == (stream.UNAUTHORIZED, "session ended")
     assert clients["alive"].viewer == sessions.authenticate(alive)
     assert clients["alive"].check_at > time.monotonic()
+
+
+def test_clients_are_looked_after_whatever_went_wrong_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def living(tokens: set[str]) -> dict[str, Viewer]:
+        asked.append(len(tokens))
+        if len(asked) == 1:
+            raise ValueError("nobody thought of this")
+        return {}
+
+    monkeypatch.setattr(sessions, "living", living)
+    here, client = stream.Stream(), stream.Client(NOBODY, "", "x", check_at=0)
+    here.clients.add(client)
+
+    async def attend() -> None:
+        task = asyncio.create_task(here.attend())
+        await asyncio.wait_for(client.wake.wait(), 60)
+        task.cancel()
+
+    asyncio.run(attend())
+    assert len(asked) == 2
+    assert client.closing == (stream.UNAUTHORIZED, "session ended")
+
+
+def test_events_are_listened_for_whatever_went_wrong_once(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a database that went away between two questions, which is told by another name than a lost connection."""
+    newest, asked = stream.newest_event, []
+
+    def stumbling() -> int:
+        asked.append(running.url)
+        if len(asked) == 1:
+            raise OperationalError("SELECT", {}, Exception())
+        return newest()
+
+    monkeypatch.setattr(stream, "newest_event", stumbling)
+
+    async def follow() -> None:
+        here = stream.Stream()
+        task = asyncio.create_task(here.follow())
+        await asyncio.wait_for(here.listening.wait(), 60)
+        task.cancel()
+
+    asyncio.run(follow())
+    assert len(asked) == 2
 
 
 def test_many_tokens_are_looked_at_as_each_by_itself(running: Running, people: dict[str, str]) -> None:
