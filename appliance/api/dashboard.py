@@ -7,9 +7,11 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import Field
+from fastapi.exceptions import RequestValidationError
+from pydantic import Field, ValidationError
 
 from appliance.api.deps import ViewerDep
+from appliance.api.schemas import Days
 from appliance.api.shapes import Shape
 from appliance.services import dashboard
 from appliance.store.call_filters import CallFilter
@@ -85,7 +87,11 @@ def period_filter(
     manager: Annotated[str, Query(max_length=200, description="A manager's name, or all")] = "all",
 ) -> CallFilter:
     """The dashboard's filters."""
-    return CallFilter(date_from=dateFrom, date_to=dateTo, manager="" if manager == "all" else manager)
+    try:
+        days = Days(dateFrom=dateFrom, dateTo=dateTo)
+    except ValidationError as error:
+        raise RequestValidationError([{**each, "loc": ("query", *each["loc"])} for each in error.errors()]) from None
+    return CallFilter(date_from=days.dateFrom, date_to=days.dateTo, manager="" if manager == "all" else manager)
 
 
 Wanted = Annotated[CallFilter, Depends(period_filter)]

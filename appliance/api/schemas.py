@@ -8,7 +8,8 @@ from datetime import date
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from appliance.api.analysis_schemas import AnalysisBrief, AnalysisOut
 from appliance.api.shapes import Moment, Shape
@@ -103,6 +104,9 @@ class UserChangeIn(BaseModel):
     password: NewPassword | None = None
     is_active: bool | None = None
     extension: Annotated[str, Field(pattern=f"^({EXTENSION})?$", description="Empty takes it away")] | None = None
+    current_password: str | None = Field(
+        None, min_length=1, max_length=1024, description="The admin's own; without it e-mail and password stay"
+    )
 
 
 class LoginIn(BaseModel):
@@ -359,7 +363,22 @@ class CorrectionIn(BaseModel):
     managerName: str | None = Field(None, min_length=1, max_length=200)
 
 
-class CallFilters(BaseModel):
+class Days(BaseModel):
+    """A range of days of the site's."""
+
+    dateFrom: date | None = Field(None, description="First day, YYYY-MM-DD in the site's time zone")
+    dateTo: date | None = Field(None, description="Last day, inclusive")
+
+    @field_validator("dateTo")
+    @classmethod
+    def _not_before_the_first(cls, last: date | None, known: ValidationInfo) -> date | None:
+        first = known.data.get("dateFrom")
+        if first and last and last < first:
+            raise PydanticCustomError("days_reversed", "The last day is before the first")
+        return last
+
+
+class CallFilters(Days):
     """Which calls; together with what is left out, all."""
 
     search: str = Field("", max_length=200, description="Number, client or manager")
@@ -368,8 +387,6 @@ class CallFilters(BaseModel):
     sentiment: Literal["all", "positive", "negative", "neutral"] = "all"
     outcome: Literal["all"] | OutcomeKind = Field("all", description="How the call ended, or all")
     manager: str = Field("all", max_length=200, description="A manager's name, or all")
-    dateFrom: date | None = Field(None, description="First day, YYYY-MM-DD in the site's time zone")
-    dateTo: date | None = Field(None, description="Last day, inclusive")
     transcript: str = Field("", max_length=300, description="Words of the transcript")
 
     def chosen(self, ids: Sequence[UUID] | None = None) -> CallFilter:

@@ -52,9 +52,12 @@ def read(user_id: UUID, viewer: ViewerDep, base_url: BaseUrl) -> AccountOut:
 
 @router.patch("/users/{user_id}", response_model_exclude_none=True)
 def change(user_id: UUID, viewer: ViewerDep, base_url: BaseUrl, body: UserChangeIn) -> AccountOut:
-    """Change a user. A new role or password and deactivation end the user's sessions at once."""
+    """Change a user. A new role or password and deactivation end the user's sessions at once.
+
+    A new e-mail or password needs the admin's own password along, whoever's they are.
+    """
     wanted = users.Change(body.name, body.email, body.role, body.password, body.is_active, body.extension)
-    return AccountOut.of(users.change(viewer, user_id, wanted), base_url)
+    return AccountOut.of(users.change(viewer, user_id, wanted, body.current_password), base_url)
 
 
 @router.delete("/users/{user_id}", status_code=204)

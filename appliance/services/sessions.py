@@ -55,6 +55,13 @@ class SessionNotFound(ApplianceError):
     en = "The session was not found"
 
 
+class OwnPasswordWrong(ApplianceError):
+    code = "own_password_wrong"
+    status = 403
+    ru = "Чтобы изменить e-mail или пароль, введите свой действующий пароль: current_password"
+    en = "To change an e-mail or a password, give your own present one: current_password"
+
+
 @dataclass(frozen=True, slots=True)
 class LoggedIn:
     """What a log-in or a refresh answers."""
@@ -129,6 +136,24 @@ def change_password(viewer: Viewer, current: str, new: str) -> None:
         session.execute(update(User).where(User.id == viewer.id).values(kept))
         end_all(session, viewer.id, but=viewer.session)
         audit.append(session, "password_changed", user_id=viewer.id)
+
+
+def confirm(viewer: Viewer, password: str | None) -> None:
+    """Whoever holds the session is its user: knows the password. Raises OwnPasswordWrong, TooManyAttempts."""
+    key = _failure_key("own password", str(viewer.id))
+    with db.unit_of_work() as session:
+        _refuse_locked(session, [key])
+        known = session.get_one(User, viewer.id).password_hash
+    if password is None or known is None:
+        raise OwnPasswordWrong
+    right = passwords.HASHES.verify(password, known)
+    with db.unit_of_work() as session:
+        if right:
+            session.execute(delete(LoginFailure).where(LoginFailure.key == key))
+        else:
+            _count_failure(session, key)
+    if not right:
+        raise OwnPasswordWrong
 
 
 def end_all(session: Session, user_id: UUID, *, but: UUID | None = None) -> None:

@@ -141,13 +141,16 @@ def get(viewer: Viewer, user_id: UUID) -> User:
         return _known(session, user_id)
 
 
-def change(viewer: Viewer, user_id: UUID, wanted: Change) -> User:
+def change(viewer: Viewer, user_id: UUID, wanted: Change, own_password: str | None = None) -> User:
     """Change a user. A new role or password and deactivation end the user's sessions.
 
+    own_password: the viewer's; what somebody logs in by is not changed by a session alone, which may be a stolen one.
     Raises NotAllowed, UserNotFound, EmailTaken, ExtensionTaken, LastAdmin, LoginIncomplete, and as
-    passwords.check.
+    passwords.check and sessions.confirm.
     """
     rights.admin_only(viewer)
+    if wanted.email is not None or wanted.password is not None:
+        sessions.confirm(viewer, own_password)
     with db.unit_of_work() as session:
         users.change_alone(session)
         user = _known(session, user_id)

@@ -114,7 +114,7 @@ def test_every_kind_of_error_that_a_request_can_have_is_said_in_russian(monkeypa
     assert not errors.field_errors().keys() - known
 
 
-OWN = {"key_not_ascii", "name_not_printable", "name_without_letter", "name_too_many_words"}
+OWN = {"days_reversed", "key_not_ascii", "name_not_printable", "name_without_letter", "name_too_many_words"}
 
 
 class Everything(BaseModel):
@@ -141,6 +141,7 @@ def test_facts_stand_in_the_sentence(value: dict[str, Any], rest: dict[str, Any]
 
 
 CALLS = "/api/calls"
+REVERSED = {"dateFrom": "2025-06-17", "dateTo": "2025-06-16"}
 WRONG: list[tuple[str, str, dict[str, Any], str]] = [
     ("POST", "/api/auth/login", {"json": {}}, "missing"),
     ("POST", "/api/auth/login", {"content": b"{", "headers": {"Content-Type": "application/json"}}, "json_invalid"),
@@ -155,6 +156,10 @@ WRONG: list[tuple[str, str, dict[str, Any], str]] = [
     ("GET", CALLS, {"params": {"sort": "x"}}, "literal_error"),
     ("GET", CALLS, {"params": {"dateFrom": "x"}}, "date_from_datetime_parsing"),
     ("GET", CALLS, {"params": {"dateFrom": "2025-01-01T10:00:00"}}, "date_from_datetime_inexact"),
+    ("GET", CALLS, {"params": REVERSED}, "days_reversed"),
+    ("GET", "/api/search", {"params": {"q": "x", **REVERSED}}, "days_reversed"),
+    ("GET", "/api/dashboard/stats", {"params": REVERSED}, "days_reversed"),
+    ("POST", CALLS + "/export", {"json": {"format": "csv", "filters": REVERSED}}, "days_reversed"),
     ("GET", CALLS + "/x", {}, "uuid_parsing"),
     ("POST", CALLS, {"data": {"type": "incoming"}, "files": {"x": b"x"}}, "missing"),
     ("POST", CALLS + "/batch-delete", {"json": {"ids": {}}}, "list_type"),

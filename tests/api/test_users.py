@@ -19,6 +19,9 @@ from appliance.store import db, objects, users
 from installer.site import Site
 from tests.conftest import PASSWORD, SAMPLES, Running, _free_port, upload, wait_until
 
+OWN = {"current_password": PASSWORD}
+"""What the admin has to say along, to change what somebody logs in by."""
+
 
 @pytest.fixture
 def admin(running: Running, people: dict[str, str]) -> httpx.Client:
@@ -55,14 +58,14 @@ def test_users_are_listed_by_name_and_found(admin: httpx.Client, made: dict[str,
 
 def test_changes_are_kept(running: Running, admin: httpx.Client, made: dict[str, str]) -> None:
     email = f"new-{made['email']}"
-    change = {"name": "Пётр Новый", "email": email, "role": "manager", "password": "another long one"}
+    change = {"name": "Пётр Новый", "email": email, "role": "manager", "password": "another long one"} | OWN
     changed = admin.patch(f"/api/users/{made['id']}", json=change).json()
     assert (changed["name"], changed["email"], changed["role"]) == ("Пётр Новый", email, "manager")
     assert admin.get(f"/api/users/{made['id']}").json() == changed
     assert running.client(email, "another long one").get("/api/auth/me").json()["role"] == "manager"
 
 
-@pytest.mark.parametrize("change", [{"is_active": False}, {"role": "manager"}, {"password": "another long one"}])
+@pytest.mark.parametrize("change", [{"is_active": False}, {"role": "manager"}, {"password": "another long one"} | OWN])
 def test_what_changes_the_right_to_be_there_ends_the_sessions(
     running: Running, admin: httpx.Client, made: dict[str, str], change: dict[str, str | bool]
 ) -> None:
@@ -131,14 +134,39 @@ def test_bad_input_is_refused(
     admin: httpx.Client, made: dict[str, str], change: dict[str, str], status: int, code: str
 ) -> None:
     body = {"name": "X", "email": "x@test.example", "role": "analyst", "password": PASSWORD, **change}
-    for answer in (admin.post("/api/users", json=body), admin.patch(f"/api/users/{made['id']}", json=change)):
+    for answer in (admin.post("/api/users", json=body), admin.patch(f"/api/users/{made['id']}", json=change | OWN)):
         assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("change", [{"email": "taken-over@test.example"}, {"password": "another long one"}])
+def test_what_somebody_logs_in_by_is_not_changed_by_a_session_alone(
+    running: Running, admin: httpx.Client, made: dict[str, str], change: dict[str, str]
+) -> None:
+    """Also the admin's own, whose session may have been stolen; guessing has to wait as at the log-in."""
+    mine = running.client(_another_admin(admin))
+    ids = (made["id"], mine.get("/api/auth/me").json()["id"])
+    for user_id in ids:
+        for guess in ({}, {"current_password": "a guess"}):
+            answer = mine.patch(f"/api/users/{user_id}", json=change | guess)
+            assert (answer.status_code, answer.json()["code"]) == (403, "own_password_wrong")
+    assert running.client(made["email"]).get("/api/auth/me").status_code == 200
+    guess = {"current_password": "a guess"}
+    told = [mine.patch(f"/api/users/{ids[0]}", json=change | guess).status_code for _ in range(12)]
+    assert set(told) == {403, 429}
+    assert admin.patch(f"/api/users/{ids[0]}", json=change | OWN).status_code == 200
+    admin.delete(f"/api/users/{ids[1]}").raise_for_status()
+
+
+def _another_admin(admin: httpx.Client) -> str:
+    body = {"name": "X", "email": f"{uuid4().hex}@test.example", "role": "admin", "password": PASSWORD}
+    admin.post("/api/users", json=body).raise_for_status()
+    return body["email"]
 
 
 @pytest.mark.parametrize("password", ["ж" * 1023 + "ы", " \t\U0001f697\u0000 не обрезан ", "correct horse battery "])
 def test_a_password_is_taken_as_it_is(admin: httpx.Client, made: dict[str, str], password: str) -> None:
     """Neither cut short nor trimmed: what is different by the last character alone is another password."""
-    admin.patch(f"/api/users/{made['id']}", json={"password": password}).raise_for_status()
+    admin.patch(f"/api/users/{made['id']}", json={"password": password} | OWN).raise_for_status()
     with db.unit_of_work() as session:
         kept = session.get_one(User, UUID(made["id"])).password_hash or ""
     assert passwords.HASHES.verify(password, kept)
@@ -155,7 +183,7 @@ def test_a_password_that_an_admin_chose_is_said_to_be_one_until_it_is_changed(
     own = {"current_password": PASSWORD, "new_password": "another long one"}
     theirs.post("/api/auth/password", json=own).raise_for_status()
     assert "must_change_password" not in theirs.get("/api/auth/me").json()
-    admin.patch(f"/api/users/{made['id']}", json={"password": PASSWORD}).raise_for_status()
+    admin.patch(f"/api/users/{made['id']}", json={"password": PASSWORD} | OWN).raise_for_status()
     login = {"email": made["email"], "password": PASSWORD}
     assert httpx.post(running.url + "/api/auth/login", json=login).json()["user"]["must_change_password"] is True
 
@@ -200,7 +228,8 @@ def test_sessions_are_listed_and_ended(running: Running, admin: httpx.Client, ma
 def test_an_email_belongs_to_one_user(admin: httpx.Client, made: dict[str, str], people: dict[str, str]) -> None:
     taken = people["anna"].upper()
     body = {"name": "X", "email": taken, "role": "analyst", "password": PASSWORD}
-    for answer in (admin.post("/api/users", json=body), admin.patch(f"/api/users/{made['id']}", json={"email": taken})):
+    change = {"email": taken} | OWN
+    for answer in (admin.post("/api/users", json=body), admin.patch(f"/api/users/{made['id']}", json=change)):
         assert (answer.status_code, answer.json()["code"]) == (409, "email_taken")
 
 
