@@ -10,8 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from rich.console import Console
-
+from appliance.cli import show
 from benchmarks import (
     archive,
     decoding,
@@ -39,7 +38,8 @@ def main() -> None:
         "--only", nargs="*", help="sections: decode recognise pipeline long upload queue archive API push"
     )
     asked = parser.parse_args()
-    console, lines, notes, failed = Console(), [], [], []
+    console, lines, notes, failed = show.wide(160), [], [], []
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(dir=_roomy(), prefix="bench-") as scratch:
         folder = Path(scratch)
         folder.chmod(0o755)  # PostgreSQL's user passes through
@@ -61,17 +61,18 @@ def main() -> None:
             }
             for name, measure in sections.items():
                 if not asked.only or name in asked.only:
-                    began = time.monotonic()
+                    section_began = time.monotonic()
                     try:
                         with console.status(f"measuring: {name}"):
                             lines += measure()
                     except Exception:  # noqa: BLE001 - the other sections' figures are not to be lost
                         console.print_exception()
                         failed.append(name)
-                    console.print(f"  {name}: {time.monotonic() - began:.0f} s")
+                    console.print(f"  {name}: {time.monotonic() - section_began:.0f} s")
     if shutil.which("ffmpeg") is None:
         notes.append("ffmpeg is not installed: decoding was not compared.")
     notes.append("No card was measured; where there is one: python -m benchmarks.gpu.")
+    notes.append(f"All of it took {(time.monotonic() - began) / 60:.0f} minutes.")
     if failed:
         notes.append(f"NOT MEASURED, for they failed: {', '.join(failed)}.")
     report.write(lines, notes, console, whole=not asked.only and not failed)

@@ -35,7 +35,7 @@ print(Path("/proc/self/status").read_text())
 
 def measure(folder: Path, here: Installation, *, full: bool) -> Iterator[Line]:
     minutes = MINUTES_FULL if full else MINUTES
-    for layout in ("stereo", "mono"):
+    for layout in ("stereo", "mono") if full else ("stereo",):
         long, short = (long_recording(folder, length * 60, layout=layout) for length in (minutes, 1))
         what = f"peak memory of the speech stages, {minutes} min of {layout} mp3"
         peaks = [_memory_mb(recording, folder / "heard") for recording in (long, short)]

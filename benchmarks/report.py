@@ -120,13 +120,17 @@ def _cells(line: Line) -> list[str]:
         f"{line.section}: {line.what}",
         line.peer,
         line.unit,
-        f"{line.ours:.3g}",
-        f"{line.peers:.3g}",
+        _figure(line.ours),
+        _figure(line.peers),
         f"{line.ratio:.2f}",
         f"{line.lowest:.2f}-{line.highest:.2f}",
         "" if line.target is None else f"{line.target:.2f}",
         line.verdict,
     ]
+
+
+def _figure(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 
 def write(lines: Sequence[Line], notes: Sequence[str], console: Console, *, whole: bool) -> None:
