@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import threading
@@ -29,6 +30,9 @@ KEY = "sk-for-tests"
 
 START_S = 600
 """Half a minute where two cores are free; minutes where others work on them."""
+
+TURNS = 700
+"""About 17,000 tokens: more than the server's context, however many dialogues there are to take them from."""
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -162,9 +166,20 @@ def test_an_unknown_model(vllm: Vllm) -> None:
 
 def test_too_long_for_the_server(vllm: Vllm) -> None:
     """The profile promises more than the server has: its refusal makes the parts smaller."""
-    said = [u for conversation in ENGLISH for u in conversation.utterances] * 2
-    utterances = tuple(replace(u, id=str(n)) for n, u in enumerate(said))
+    said = itertools.cycle(u for conversation in ENGLISH for u in conversation.utterances)
+    utterances = tuple(replace(u, id=str(n)) for n, u in enumerate(itertools.islice(said, TURNS)))
     assert analyse(vllm, Conversation(utterances, "en", "incoming"), context_tokens=64_000).requests > 1
+
+
+@pytest.mark.parametrize(("stream", "kind"), [(False, "application/json"), (True, "text/event-stream")])
+def test_an_answer_comes_in_one_piece_unless_it_is_asked_for_in_many(vllm: Vllm, stream: bool, kind: str) -> None:
+    """The analyst asks with `stream` off, and what the server sends then is one JSON document."""
+    asked = {"model": "tiny", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4, "stream": stream}
+    keyed = {"Authorization": f"Bearer {KEY}"}
+    answer = httpx.post(vllm.url + "/v1/chat/completions", json=asked, headers=keyed, timeout=240).raise_for_status()
+    assert answer.headers["content-type"].startswith(kind)
+    if not stream:
+        assert answer.json()["choices"][0]["message"]["content"]
 
 
 def test_a_cancelled_request_ends_in_the_server_too(vllm: Vllm) -> None:
@@ -177,12 +192,12 @@ def test_a_cancelled_request_ends_in_the_server_too(vllm: Vllm) -> None:
 def test_a_restart_in_mid_call(vllm: Vllm) -> None:
     """The server dies while it answers and comes back: the analysis is there, made by one answer."""
     made: list[AnalysisRecord] = []
-    thread = threading.Thread(target=lambda: made.append(analyse(vllm, ENGLISH[2])))
+    thread = threading.Thread(target=lambda: made.append(analyse(vllm, ENGLISH[2], timeout_s=START_S)))
     thread.start()
     wait_until(lambda: vllm.running() > 0, 30, "the request to arrive")
     vllm.kill()
     time.sleep(1)
     vllm.start()
-    thread.join(240)
+    thread.join(START_S + 60)
     assert made
     assert made[0].requests >= 1
