@@ -156,11 +156,16 @@ def both_sides_speak(texts: Sequence[str]) -> bool:
     """
     manager = client = 0.0
     for sentence in (s for text in texts for s in SENTENCE.split(text)):
-        said = sentence.lower().replace("ё", "е")
-        introduces = any(pattern.search(said) for pattern in _cues().introduction)
-        lead = _lead(said) + (BOTH_SIDES if introduces else 0.0)
+        lead = lead_of(sentence)
         manager, client = manager + max(0.0, lead), client + max(0.0, -lead)
     return min(manager, client) >= BOTH_SIDES
+
+
+def lead_of(sentence: str) -> float:
+    """Log-odds, from the cues in a sentence, that a manager says it."""
+    said = sentence.lower().replace("ё", "е")
+    introduces = any(pattern.search(said) for pattern in _cues().introduction)
+    return _lead(said) + (BOTH_SIDES if introduces else 0.0)
 
 
 def _said_by(segments: Sequence[SpeakerSegment], speaker: int) -> list[str]:

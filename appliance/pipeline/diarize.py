@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
 from appliance.engines import audio
+from appliance.engines.diarization import alike
 from appliance.engines.diarization.attribution import SpeakerSegment, attribute, merge_channels
 from appliance.engines.diarization.handover import taken_over
 from appliance.engines.roles import both_sides_speak
@@ -45,7 +46,7 @@ class Diarize:
                 samples, speakers=2, on_progress=lambda share: context.on_progress(0.1 + 0.8 * share)
             )
             if len({turn.speaker for turn in turns}) == 1 and both_sides_speak([s.text for s in heard[0].segments]):
-                turns = diarizer.diarize(samples, speakers=2, certain=True, on_progress=lambda _: context.check())
+                turns = alike.parted(samples, heard[0].segments, context.equipment.voice_encoder)
             name, segments = diarizer.name, attribute(heard[0].segments, turns)
         return {"diarizer": name, "segments": SPEAKER_SEGMENTS.dump_python(list(segments), mode="json")}
 

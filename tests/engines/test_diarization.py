@@ -86,14 +86,6 @@ def test_one_voice_stays_one(recordings: Path, diarizer: ClusteringDiarizer, tmp
     assert {turn.speaker for turn in diarizer.diarize(samples_of(recordings / name, tmp_path))} == {0}
 
 
-def test_one_voice_is_parted_only_where_two_are_certain(
-    diarizer: ClusteringDiarizer, recordings: Path, tmp_path: Path
-) -> None:
-    samples = samples_of(recordings / "en/enrollment_audio_katie.wav", tmp_path)
-    assert {turn.speaker for turn in diarizer.diarize(samples)} == {0}
-    assert {turn.speaker for turn in diarizer.diarize(samples, certain=True)} == {0, 1}
-
-
 def test_nobody_speaks(diarizer: ClusteringDiarizer) -> None:
     assert diarizer.diarize(np.zeros(5 * SAMPLE_RATE, np.float32)) == []
     assert diarizer.diarize(np.zeros(0, np.float32)) == []

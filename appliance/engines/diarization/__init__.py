@@ -28,18 +28,12 @@ class Diarizer(Protocol):
     name: str
 
     def diarize(
-        self,
-        samples: Sound,
-        *,
-        speakers: int = 2,
-        certain: bool = False,
-        on_progress: Callable[[float], None] = lambda _: None,
+        self, samples: Sound, *, speakers: int = 2, on_progress: Callable[[float], None] = lambda _: None
     ) -> list[SpeakerTurn]:
         """Turns in order of time, without overlap, of at most `speakers` voices; empty where nobody speaks.
 
         Of two voices one may be followed by a third, which takes its place to the end: see diarization.handover.
-        certain: there are so many voices, however alike they are. on_progress: told the share that is done, 0-1; what
-        it raises ends the work. Raises EngineError.
+        on_progress: told the share that is done, 0-1; what it raises ends the work. Raises EngineError.
         """
         ...
 

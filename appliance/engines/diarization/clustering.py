@@ -66,12 +66,7 @@ class ClusteringDiarizer:
         self._encoder = encoder
 
     def diarize(
-        self,
-        samples: Sound,
-        *,
-        speakers: int = 2,
-        certain: bool = False,
-        on_progress: Callable[[float], None] = lambda _: None,
+        self, samples: Sound, *, speakers: int = 2, on_progress: Callable[[float], None] = lambda _: None
     ) -> list[SpeakerTurn]:
         """See Diarizer."""
         regions = speech_regions(samples, SHORTEST_MS, threshold=FAINT_SPEECH)
@@ -82,7 +77,7 @@ class ClusteringDiarizer:
         third = with_third(vectors) if speakers == 2 else None
         if third is not None and (three := by_sides(_told(regions, windows, vectors @ third.T))):
             return three
-        centroids = voices(windows, vectors, speakers, certain=certain)
+        centroids = voices(windows, vectors, speakers)
         if len(centroids) < 2:
             return [SpeakerTurn(region.start_ms, region.end_ms, 0) for region in regions]
         return _told(regions, windows, vectors @ centroids.T)
@@ -112,10 +107,8 @@ def _stretches(samples: Sound, windows: Sequence[Region], on_progress: Callable[
         yield stretch(samples, window)
 
 
-def voices(
-    windows: Sequence[Region], vectors: NDArray[np.float32], speakers: int, *, certain: bool = False
-) -> NDArray[np.float32]:
-    """The centroid of each voice: `speakers` of them, or one where the vectors do not fall apart and it is not certain.
+def voices(windows: Sequence[Region], vectors: NDArray[np.float32], speakers: int) -> NDArray[np.float32]:
+    """The centroid of each voice: `speakers` of them, or one where the vectors do not fall apart.
 
     Ward's linkage: average linkage splits off single odd windows instead of the second voice.
     """
@@ -128,7 +121,7 @@ def voices(
         return whole
     tree, calm = linkage(sample, "ward"), linkage(with_neighbours(windows, vectors)[::every], "ward")
     two = refined(vectors, centroids_of(sample, fcluster(tree, 2, "maxclust")))
-    if not certain and evidence_of_two(tree, calm, float(two[0] @ two[1])) < TWO_VOICES_EVIDENCE:
+    if evidence_of_two(tree, calm, float(two[0] @ two[1])) < TWO_VOICES_EVIDENCE:
         return whole
     return two if speakers == 2 else refined(vectors, centroids_of(sample, fcluster(tree, speakers, "maxclust")))
 

@@ -75,7 +75,6 @@ class PyannoteDiarizer:
         samples: Sound,
         *,
         speakers: int = 2,
-        certain: bool = False,  # noqa: ARG002 - it always is: a call has two sides
         on_progress: Callable[[float], None] = lambda _: None,
     ) -> list[SpeakerTurn]:
         """See Diarizer. Raises EngineError; what `on_progress` raises ends the process's work."""
