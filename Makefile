@@ -138,6 +138,10 @@ test-appliance: .venv/.installed .venv-bundle/.installed ## Install, use and upg
 docs: .venv/.installed-dev ## Write docs/api.md from the application itself
 	@$(BIN)/python docs/make_api.py
 
+.PHONY: pictures
+pictures: .venv/.installed-dev ## Take the README's pictures anew, beside a running demonstration (needs Chromium)
+	@$(BIN)/python docs/make_pictures.py
+
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .PHONY: lock
