@@ -20,6 +20,7 @@ from installer.failures import StepFailed
 
 ROOT = Path(__file__).parent.parent.parent
 TARGETS = tomllib.loads((Path(__file__).parent / "targets.toml").read_text(encoding="utf-8"))
+INVENTORY = ROOT / ".venv-bundle" / "bin" / "cyclonedx-py"
 VARIANTS = {
     "cpu": {"wheels": "requirements.lock"},
     "nvidia": {
@@ -41,6 +42,19 @@ def main() -> None:
     options.add_argument("--mirror", help="the target's package mirror, where it is not the usual one")
     options.add_argument("--version", default=__version__)
     chosen = options.parse_args()
+    for path in chosen.weights:
+        if not path.is_dir():
+            options.error(f"--weights {path}: there is no such folder")
+    try:
+        make(chosen)
+    except StepFailed as failure:
+        sys.exit(f"\n{failure}\nNo bundle was made.")
+
+
+def make(chosen: argparse.Namespace) -> None:
+    """Build, sign and pack. Raises StepFailed."""
+    if not INVENTORY.exists():
+        raise StepFailed(step="SBOM", reason="cyclonedx-bom is not installed: make bundle installs it")
     name = f"call-analytics-{chosen.version}-{chosen.target}-{chosen.variant}"
     with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
         folder = Path(scratch) / name
@@ -61,6 +75,9 @@ def build(folder: Path, target: dict[str, Any], chosen: argparse.Namespace, scra
     """Lay everything out in a folder."""
     folder.mkdir()
     _release(folder, chosen.version)
+    _say("Debian packages")  # the first to fail, where they cannot be had
+    debs.collect(target, folder / "debs", scratch / "apt")
+    debs.licences(folder / "debs", folder / "licences" / "debian")
     locks = VARIANTS[chosen.variant]
     listed = []
     for name, lock in locks.items():
@@ -70,9 +87,6 @@ def build(folder: Path, target: dict[str, Any], chosen: argparse.Namespace, scra
         listed += wheels.licences(into, folder / "licences" / "python")
     table = "".join(f"{package}\t{version}\t{licence}\n" for package, version, licence in sorted(set(listed)))
     (folder / "licences" / "python.tsv").write_text(table, encoding="utf-8")
-    _say("Debian packages")
-    debs.collect(target, folder / "debs", scratch / "apt")
-    debs.licences(folder / "debs", folder / "licences" / "debian")
     (folder / "weights").mkdir()
     for path in chosen.weights:
         shutil.copytree(path, folder / "weights" / path.name)
@@ -104,12 +118,11 @@ def _release(folder: Path, version: str) -> None:
 
 def _inventory(folder: Path, locks: Iterable[str]) -> None:
     """The software bill of materials, CycloneDX, by the project's own tool."""
-    tool = ROOT / ".venv-bundle" / "bin" / "cyclonedx-py"
-    if not tool.exists():
-        raise StepFailed(step="SBOM", reason="cyclonedx-bom is not installed: make bundle installs it")
     for lock in locks:
         out = folder / f"sbom-{Path(lock).stem}.cdx.json"
-        subprocess.run([str(tool), "requirements", str(ROOT / lock), "-o", str(out)], check=True, capture_output=True)
+        subprocess.run(
+            [str(INVENTORY), "requirements", str(ROOT / lock), "-o", str(out)], check=True, capture_output=True
+        )
 
 
 def _show(folder: Path) -> None:

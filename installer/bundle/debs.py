@@ -7,18 +7,37 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from installer.failures import StepFailed
+
+KEYRING_MISSING = (
+    "the key of the packages of {os_id} is missing: {keyring}. Install the package {os_id}-keyring or "
+    "{os_id}-archive-keyring, or copy the file from a machine of that system"
+)
+
 
 def collect(target: dict[str, Any], folder: Path, scratch: Path) -> None:
-    """Download the target's packages with everything that they depend on into a folder, and index them."""
+    """Download the target's packages with everything that they depend on into a folder, and index them.
+
+    Raises StepFailed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    if not Path(target["keyring"]).exists():
+        raise StepFailed(step="Debian packages", reason=KEYRING_MISSING.format(**target))
     options = _private_apt(target, scratch)
-    subprocess.run(["apt-get", *options, "update", "-qq"], check=True)  # noqa: S607
+    _apt(target, *options, "update", "-qq", "-oAPT::Update::Error-Mode=any")
     install = ["install", "--download-only", "--yes", "-qq", "--no-install-recommends", *target["packages"]]
-    subprocess.run(["apt-get", *options, f"-oDir::Cache::archives={folder}", *install], check=True)  # noqa: S607
+    _apt(target, *options, f"-oDir::Cache::archives={folder}", *install)
     (folder / "lock").unlink(missing_ok=True)
     for left in folder.glob("partial"):
         left.rmdir()
     (folder / "Packages").write_text("".join(_stanza(file) for file in sorted(folder.glob("*.deb"))), encoding="utf-8")
+
+
+def _apt(target: dict[str, Any], *arguments: str) -> None:
+    done = subprocess.run(["apt-get", *arguments], capture_output=True, text=True, check=False)  # noqa: S607
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()[-800:]
+        raise StepFailed(step="Debian packages", reason=f"{target['mirror']} (another one: --mirror URL)\n{said}")
 
 
 def _private_apt(target: dict[str, Any], scratch: Path) -> list[str]:
@@ -38,6 +57,7 @@ def _private_apt(target: dict[str, Any], scratch: Path) -> list[str]:
         "Dir::Cache::srcpkgcache": "",
         "APT::Architecture": "amd64",
         "APT::Sandbox::User": "root",
+        "Acquire::http::Timeout": "30",
     }
     return [f"-o{name}={value}" for name, value in chosen.items()]
 

@@ -33,10 +33,10 @@ def collect(lock: Path, python: str, folder: Path) -> Path:
         wanted.write(needed(lock.read_text(encoding="utf-8"), python))
         wanted.flush()
         hold = ["--no-deps", "--require-hashes", "-r", wanted.name, "-d", str(folder)]
-        subprocess.run([*pip, "download", "-qq", *_tags(python), *hold], check=True)
+        _run([*pip, "download", "-q", *_tags(python), *hold])
     sources = [file for file in folder.iterdir() if file.suffix != ".whl"]
     for source in sources:
-        subprocess.run([*pip, "wheel", "-qq", "--no-deps", "-w", str(folder), str(source)], check=True)
+        _run([*pip, "wheel", "-q", "--no-deps", "-w", str(folder), str(source)])
         source.unlink()
     lines = []
     for wheel in sorted(folder.glob("*.whl")):
@@ -48,6 +48,12 @@ def collect(lock: Path, python: str, folder: Path) -> Path:
     target = folder / "requirements.txt"
     target.write_text("".join(lines), encoding="utf-8")
     return target
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StepFailed(step="Python packages", reason=(done.stderr or done.stdout).strip()[-800:])
 
 
 def _tags(python: str) -> list[str]:

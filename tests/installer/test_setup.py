@@ -21,6 +21,7 @@ from cryptography import x509
 
 from installer import certificate, service
 from installer.bundle import debs, seal, wheels
+from installer.failures import StepFailed
 from installer.setup import commission, layout, tree
 from installer.setup.__main__ import Preparation, options
 from installer.setup.step import Journal, Step, StepFails
@@ -237,6 +238,24 @@ def test_a_package_index_is_one_that_apt_reads(tmp_path: Path) -> None:
     assert f"SHA256: {seal.digest(file)}\n" in stanza
     assert "Filename: ./tiny_1.0_all.deb\n" in stanza
     assert stanza.endswith("\n\n")
+
+
+def test_packages_that_cannot_be_had_are_said_with_the_remedy(tmp_path: Path) -> None:
+    target = {"os_id": "ubuntu", "keyring": str(tmp_path / "none.gpg"), "mirror": f"file:{tmp_path}/none"}
+    target |= {"sources": ["deb [signed-by={keyring}] {mirror} noble main"], "packages": ["python3"]}
+    with pytest.raises(StepFailed, match="ubuntu-keyring"):
+        debs.collect(target, tmp_path / "debs", tmp_path / "apt")
+    (tmp_path / "none.gpg").touch()
+    with pytest.raises(StepFailed, match=r"--mirror URL(?s:.)*noble"):
+        debs.collect(target, tmp_path / "debs", tmp_path / "apt")
+
+
+def test_a_wheel_that_cannot_be_had_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    lock = tmp_path / "some.lock"
+    lock.write_text("nowhere-to-be-had==1.0 \\\n    --hash=sha256:" + "0" * 64 + "\n")
+    with pytest.raises(StepFailed, match="nowhere-to-be-had"):
+        wheels.collect(lock, "3.11.2", tmp_path / "wheels")
 
 
 def test_the_target_gets_what_its_own_python_needs() -> None:
