@@ -59,15 +59,27 @@ def demo_weights(
 @app.command("make-set")
 def make_set(
     out: Annotated[Path, typer.Option(help="Folder to write recordings and references to")],
-    synthetic: Annotated[int, typer.Option(min=1, help="How many invented calls, spoken by espeak-ng")],
+    synthetic: Annotated[int | None, typer.Option(min=1, help="How many invented calls, spoken by espeak-ng")] = None,
+    from_calls: Annotated[
+        int | None, typer.Option(min=1, help="At most so many of this site's calls that a person has corrected")
+    ] = None,
     variant: Annotated[
         list[str] | None, typer.Option(help="Of invented calls: mono or stereo, clean, telephone or noise: mono-clean")
     ] = None,
+    data_dir: DataDir = Path("var"),
 ) -> None:
     """Make a set to evaluate on."""
-    from appliance.evaluation.synthetic import VARIANTS, make
+    from appliance.evaluation import site_calls
+    from appliance.evaluation import synthetic as invented
 
-    written = sum(1 for _ in make(synthetic, out, variant or VARIANTS))
+    if (synthetic is None) == (from_calls is None):
+        raise typer.BadParameter("either --synthetic or --from-calls")
+    if synthetic is not None:
+        made = invented.make(synthetic, out, variant or invented.VARIANTS)
+    else:
+        operate.find_settings(data_dir)
+        made = site_calls.make(from_calls or 1, out)
+    written = sum(1 for _ in made)
     typer.echo(f"{out}: {written} recordings")
 
 
