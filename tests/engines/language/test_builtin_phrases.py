@@ -59,6 +59,29 @@ def talk(*lines: str, language: str = "ru") -> frozenset[str]:
     return frozenset(ANALYST.analyse(Conversation(said, language, "incoming")).analysis.intents)
 
 
+def test_what_is_mentioned_in_passing_is_no_reason_to_call() -> None:
+    call = (
+        "B: Сервис, Вадим.",
+        "A: Вадим, здравствуйте. Надо поменять масло на Витаре.",
+        "B: Пробег какой?",
+        "A: Девяносто. А страховка у вас оформляется?",
+        "B: Да. Во вторник в десять свободно.",
+        "A: Хорошо. И коврики у вас купить можно?",
+    )
+    assert talk(*call) == {"service_booking"}
+    assert "insurance" in talk(call[0], "A: Страховка у вас оформляется?"), "said first, it is"
+
+
+def test_of_what_does_not_go_together_the_complaint_stays() -> None:
+    call = ("B: Hello.", "A: I paid for an extended warranty and was lied to, it covers nothing. I want my money back.")
+    assert talk(*call, language="en") == {"complaint"}
+
+
+def test_who_leaves_a_message_is_heard_to_the_end() -> None:
+    call = ("A: Здравствуйте, это Шилова. Надо поменять масло.", "A: Перезвоните мне, когда сможете.")
+    assert talk(*call) == {"service_booking", "callback_request"}
+
+
 def test_who_answers_tells_what_is_wanted_where_nothing_else_does() -> None:
     rest = ("A: Это Панин. Для Тигуана отложите, пожалуйста.", "B: Отложил.")
     assert talk("B: Отдел запчастей, Руслан.", *rest) == {"parts"}

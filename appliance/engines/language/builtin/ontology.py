@@ -23,7 +23,11 @@ LANGUAGES = ("ru", "en")
 MOST_INTENTS = 5
 
 EARLY = 3
-"""Sentences of the client that are early however short the call is."""
+"""Sentences of a client whom nobody answers that still tell why he calls."""
+
+WORDS = 3
+"""What a client says first, in so many words at least, is why he calls, greetings left out. Later, but for some
+intents, details are settled."""
 
 MANAGER_WEIGHT = 0.6
 """What the manager brings up is less what the call is about than what the client does."""
@@ -34,9 +38,6 @@ SHARE_OF_FIRST = 0.25
 
 MOST_HITS = 4
 """Sentences on one topic that count: a long quarrel about a price stays a call about the car."""
-
-OPENING = 0.6
-"""Why a client calls is said in this share of the sentences; later, but for some intents, details are settled."""
 
 WORKSHOP = "service_booking"
 """What a workshop is called with."""
@@ -52,6 +53,9 @@ NO_VISIT = frozenset(
 DETAILS = frozenset({"price_request", "availability", "documents"})
 """Asked along with something else: alone they do not tell why somebody calls a department."""
 
+ASIDES = DETAILS | {"warranty", "insurance", "accessories", "tyres", "parts", "credit"}
+"""Spoken of in the course of many calls about something else: no reason to call unless it is said first."""
+
 CANCELLED = frozenset({"test_drive", "service_booking"})
 """Appointments: whoever cancels one names it and does not want it."""
 
@@ -63,7 +67,8 @@ CLEAR_FEELING = 0.45
 class Ontology:
     """The data file: labels and weights of topics by name, who must say them, and the patterns by language.
 
-    after: by context and language. about: the intent that a department is called with.
+    after: by context and language. about: the intent that a department is called with. companions: pairs of intents of
+    one call. prevailing: intents that stay where others do not go with them.
     """
 
     version: str
@@ -81,6 +86,8 @@ class Ontology:
     after: Mapping[tuple[str, str], Patterns]
     departments: Mapping[str, Patterns]
     about: Mapping[str, str]
+    companions: frozenset[frozenset[str]]
+    prevailing: frozenset[str]
 
 
 @lru_cache
@@ -125,6 +132,10 @@ def ontology() -> Ontology:
         after=after,
         departments=patterns(data["departments"]),
         about=part(data["departments"], "intent"),
+        companions=frozenset(
+            frozenset((name, other)) for name, others in data["companions"].items() for other in others
+        ),
+        prevailing=frozenset(data["prevailing"]),
     )
 
 
@@ -161,27 +172,46 @@ def topics_of(
 
 def intents_of(said: Sequence[Said], language: str) -> tuple[str, ...]:
     """Codes of what the client says that he wants, in the order in which he comes to it."""
-    known, found, contexts, asked = ontology(), dict[str, None](), set[str](), 0
-    for sentence in said:
-        asked += sentence.speaker == "A"
+    known, found, contexts, exact = ontology(), dict[str, None](), set[str](), set[str]()
+    for sentence, is_first in zip(said, _first_said(said), strict=True):
         contexts |= {hit.name for hit in known.contexts[language].hits(sentence.words)}
         named = _named(sentence, known.intents[language], language)
         plainly = _named(sentence, known.plainly[language], language)
         for context in sorted(contexts):
             plainly += _named(sentence, known.after[context, language], language)
+        exact |= {*plainly}
         for name in (*named, *plainly):
-            is_early = sentence.place <= OPENING or asked <= EARLY
-            is_timely = is_early or name in known.late or name in plainly or not found
+            is_timely = is_first or name in known.late or name in plainly or not (found or name in ASIDES)
             is_own = known.yields[name].isdisjoint(named) and known.not_after[name].isdisjoint(found)
             if is_timely and (name in plainly or is_own):
                 found.setdefault(name)
     for name in _of_department(said, language, found):
         found.setdefault(name)
+    found = _that_go_together(found, known.prevailing | exact)
     if "cancel" in found:
         found = {name: None for name in found if name not in CANCELLED}
-    if "delivery_status" in found:
-        found.pop("repair_status", None)  # where a car is that was ordered is asked in the same words
     return tuple(found)
+
+
+def _first_said(said: Sequence[Said]) -> list[bool]:
+    """Of each sentence, whether it belongs to the first thing that the client says, or comes soon without an answer."""
+    first, opening, asked, is_answered = [], "", 0, False
+    for sentence in said:
+        is_answered = is_answered or (bool(opening) and sentence.speaker == "B")
+        asked += sentence.speaker == "A"
+        if not opening and sentence.speaker == "A" and len(sentence.words) >= WORDS:
+            opening = sentence.utterance
+        first.append(not is_answered and (not opening or sentence.utterance == opening or asked <= EARLY))
+    return first
+
+
+def _that_go_together(found: Mapping[str, None], prevailing: Collection[str]) -> dict[str, None]:
+    """Without those that no caller wants along with one that prevails, or that was found before."""
+    companions, kept = ontology().companions, set[str]()
+    for name in sorted(found, key=lambda name: name not in prevailing):
+        if all(frozenset((name, other)) in companions for other in kept):
+            kept.add(name)
+    return {name: None for name in found if name in kept}
 
 
 def _of_department(said: Sequence[Said], language: str, found: Collection[str]) -> list[str]:
