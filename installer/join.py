@@ -42,7 +42,9 @@ def settle(join: nodes.Join, site: Site, **own: str) -> None:
             told["S3_CA_FILE"] = str(authority)
     # Whatever is made of it here is worth nothing on the first machine.
     secret = {"JWT_SECRET": facts.get("JWT_SECRET") or secrets.token_hex(32)}
-    site.change_settings(**(told | own | secret))
+    wanted = told | own | secret
+    if wanted.items() - facts.items():  # a join that is refused later leaves a node at work as it was
+        site.change_settings(**wanted)
 
 
 def other_weights(join: nodes.Join, site: Site) -> tuple[str, str] | None:
