@@ -84,7 +84,7 @@ test: check ## check and every test, on a real database, object store, queue and
 
 .PHONY: test-vllm
 test-vllm: .venv/.installed-dev .venv-vllm/.installed-cpu ## Test against a real vLLM with a tiny model (needs a CPU torch)
-	@$(BIN)/python -m pytest -q --no-header tests/llm
+	@$(BIN)/python -m pytest -q --no-header --randomly-seed=$(SEED) tests/llm
 
 # pyannote.audio in an environment of its own, here for machines without a card. PyPI's torchaudio is linked to CUDA;
 # without its compiled part, which pyannote does not use, it goes with a CPU torch.
@@ -98,7 +98,7 @@ test-vllm: .venv/.installed-dev .venv-vllm/.installed-cpu ## Test against a real
 
 .PHONY: test-pyannote
 test-pyannote: .venv/.installed-dev .venv-pyannote/.installed-cpu ## Test against a real pyannote.audio with random weights (needs a CPU torch)
-	@$(BIN)/python -m pytest -q --no-header tests/pyannote
+	@$(BIN)/python -m pytest -q --no-header --randomly-seed=$(SEED) tests/pyannote
 
 .PHONY: fuzz
 fuzz: packages .venv/.installed-dev ## Feed the decoder and the upload 10,000 damaged recordings
