@@ -136,9 +136,8 @@ def test_it_is_started_anew_when_it_has_died(diarizer: PyannoteDiarizer, call: S
 
 
 def test_one_that_dies_at_work_costs_one_attempt(diarizer: PyannoteDiarizer, call: Samples) -> None:
-    victim = diarizer._child.process
     with pytest.raises(EngineError) as failed:
-        diarizer.diarize(call, on_progress=lambda _: victim.kill())
+        diarizer.diarize(call, on_progress=lambda _: diarizer._child.process.kill())
     assert (failed.value.code, failed.value.retryable) == ("diarizer_died", True)
     assert diarizer.diarize(call)
 
