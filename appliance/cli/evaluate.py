@@ -72,13 +72,13 @@ def make_set(
     from appliance.evaluation import site_calls
     from appliance.evaluation import synthetic as invented
 
-    if (synthetic is None) == (from_calls is None):
-        raise typer.BadParameter("either --synthetic or --from-calls")
-    if synthetic is not None:
+    if synthetic is not None and from_calls is None:
         made = invented.make(synthetic, out, variant or invented.VARIANTS)
-    else:
+    elif from_calls is not None and synthetic is None:
         operate.find_settings(data_dir)
-        made = site_calls.make(from_calls or 1, out)
+        made = site_calls.make(from_calls, out)
+    else:
+        raise typer.BadParameter("either --synthetic or --from-calls")
     written = sum(1 for _ in made)
     typer.echo(f"{out}: {written} recordings")
 
