@@ -33,12 +33,13 @@ CYRILLIC_LANGUAGES = frozenset({"ru", "kk", "uk", "be", "bg", "sr", "ky", "tg", 
 SHARE_OF_SCRIPT = 0.5
 """Names of cars are Latin in any language; a summary with less than half of its letters in the script is foreign."""
 
-FREE_FORM = ("maxLength", "maxItems")
+FREE_FORM = ("maxLength", "minLength", "maxItems")
 """Bounds that OpenAI's strict mode refuses or ignores; a local server's grammar keeps to them."""
 
 
 Topic = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 40})]
-Summary = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 900})]
+Summary = Annotated[str, WithJsonSchema({"type": "string", "minLength": 10, "maxLength": 900})]
+"""The shortest keeps a grammar from an empty one; nothing is refused for it."""
 
 
 class AnswerUnfit(Exception):

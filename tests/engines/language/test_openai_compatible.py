@@ -125,7 +125,9 @@ def test_the_schema_for_a_cloud_is_what_openai_accepts(server: Scripted) -> None
                 check(part)
 
     check(schema)
-    assert "maxLength" in json.dumps(_bounded_schema(server))
+    bounded = _bounded_schema(server)
+    assert "maxLength" in json.dumps(bounded)
+    assert bounded["properties"]["summary"]["minLength"] > 0, "a grammar lets no empty summary through"
 
 
 @pytest.mark.parametrize(
