@@ -17,6 +17,7 @@ import httpx
 import pytest
 from sqlalchemy import delete, select, update
 
+from appliance.engines.language.prompts import prompts
 from appliance.models import (
     AiAnalysis,
     AnalysisVersion,
@@ -265,6 +266,10 @@ def test_the_builtin_analyst_stands_in_until_the_provider_is_back(
         versions = http.get(f"/api/calls/{call_id}/ai-analysis/versions").json()["versions"]
         kept = [(version["number"], version["provider"], version["reason"]) for version in versions]
         assert kept == [(2, "near", "provider_back"), (1, "builtin", "stood_in")]
+        made = versions[0]
+        assert (made["model"], made["prompt_version"]) == ("scripted-1", prompts().version)
+        assert (made["prompt_tokens"], made["completion_tokens"]) == (1000, 100)
+        assert made["elapsed_ms"] > 0
         remove(http, [call_id])
 
 

@@ -131,10 +131,14 @@ def is_in(summary: str, language: str) -> bool:
 
 
 def analysis_of(answer: Answer, conversation: Conversation, topics: Sequence[str]) -> Analysis:
-    """The answer within the contract's limits: 5 topics, 120 words, a score that agrees with its label, proofs."""
+    """The answer within the contract's limits: 5 topics, the site's `topics` first, 120 words, a score that agrees
+    with its label, proofs.
+    """
     proofs = Proofs(conversation.utterances)
     tasks = proofs.all_proven(answer.tasks, ACTION_ITEMS)
-    known = {topic.casefold(): topic for topic in (*topics, *prompts().topics)}
+    own = {topic.casefold(): topic for topic in topics}
+    known = {topic.casefold(): topic for topic in prompts().topics} | own
+    named = [known.get(topic.strip().casefold(), topic) for topic in answer.topics]
     details = Details(
         outcome=proofs.proven(answer.outcome),
         cars=proofs.all_proven(answer.cars, CARS),
@@ -150,7 +154,7 @@ def analysis_of(answer: Answer, conversation: Conversation, topics: Sequence[str
     return Analysis(
         sentiment=answer.sentiment,
         sentiment_score=consistent_score(answer.sentiment, answer.sentiment_score),
-        topics=distinct([known.get(topic.strip().casefold(), topic) for topic in answer.topics], TOPICS),
+        topics=distinct(sorted(named, key=lambda topic: topic.casefold() not in own), TOPICS),
         intents=distinct([intent for intent in answer.intents if intent in prompts().intents], TOPICS),
         summary=shorten(answer.summary),
         action_items=distinct([shorten_item(task.text) for task in tasks], ACTION_ITEMS),
