@@ -34,6 +34,8 @@ def configure(site: Site) -> None:
     backend = (TEMPLATES / "swift-backend.conf").read_text(encoding="utf-8")
     for server in BACKENDS:
         text = backend.format(port=ports[server], user=user, etc=etc, devices=devices, server=server)
+        if server == "object":
+            text += (TEMPLATES / "swift-updater.conf").read_text(encoding="utf-8").format(notes=devices / "d1")
         (etc / f"{server}.conf").write_text(text, encoding="utf-8")
         _make_ring(etc, server, ports[server])
     owner = f"user_calls_appliance = {site.facts()['S3_SECRET_KEY']} .admin"
@@ -95,6 +97,9 @@ def server_commands(site: Site, *, alone: bool = False) -> dict[str, list[str]]:
             str(Path(sys.prefix) / "bin" / f"swift-{server}-server"),
             str(site.swift / "etc" / f"{server}.conf"),
         ]
+    # An object that is written or removed while its container's server is away gets into the listing afterwards.
+    object_server = str(site.swift / "etc" / "object.conf")
+    programs["swift-updater"] = [sys.executable, "-m", "installer.object_updater", object_server]
     if site.nodes_listen and site.node_keys() and not alone:
         programs["swift-nodes"] = [programs["swift-proxy"][0], str(site.swift / "etc" / "nodes.conf")]
     return programs

@@ -47,7 +47,7 @@ class Program:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-INFRASTRUCTURE = ("postgres", "swift-account", "swift-container", "swift-object", "swift-proxy")
+INFRASTRUCTURE = ("postgres", "swift-account", "swift-container", "swift-object", "swift-proxy", "swift-updater")
 APPLICATION = ("housekeeping", "analysis", "speech", "api")
 
 

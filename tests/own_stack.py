@@ -77,16 +77,19 @@ class Own:
         http.headers["Authorization"] = f"Bearer {answer.json()['token']}"
         return http
 
-    def objects(self) -> set[str]:
+    def store(self) -> Minio:
         facts = self.site.facts()
-        store = Minio(
+        return Minio(
             facts["S3_ENDPOINT"].removeprefix("http://"),
             access_key=facts["S3_ACCESS_KEY"],
             secret_key=facts["S3_SECRET_KEY"],
             secure=False,
             region="us-east-1",
         )
-        return {str(one.object_name) for one in store.list_objects("call-recordings", "recordings/", recursive=True)}
+
+    def objects(self) -> set[str]:
+        listed = self.store().list_objects("call-recordings", "recordings/", recursive=True)
+        return {str(one.object_name) for one in listed}
 
 
 def send(pid: int, number: signal.Signals) -> None:
@@ -171,6 +174,8 @@ def orphans(own: Own) -> list[str]:
     own.query("UPDATE object_deletions SET not_before = now()")
     wait_until(lambda: own.query("SELECT count(*) FROM object_deletions")[0][0] == 0, 60, "deletions")
     keys = {row[0] for row in own.query("SELECT audio_key FROM calls WHERE audio_key IS NOT NULL")}
+    with suppress(AssertionError):  # what could not be listed at once is listed later
+        wait_until(lambda: keys == own.objects(), 60, "the store to list what it holds")
     heard = "status <> 'missed' AND NOT EXISTS (SELECT FROM pipelines p WHERE p.call_id = c.id)"
     rows = own.query(f"SELECT id::text FROM calls c WHERE {heard}")
     return sorted(keys ^ own.objects()) + [row[0] for row in rows]

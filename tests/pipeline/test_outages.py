@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -96,6 +98,35 @@ def test_an_object_store_that_falls_silent(own: Own, server: str) -> None:
     assert set(ended(own, accepted).values()) == {"completed"}
     assert doubled(own, accepted) == []
     assert orphans(own) == []
+
+
+WRITE_AN_OBJECT = """
+import sys
+from swift.common import direct_client, utils
+from swift.common.ring import Ring
+
+etc, name = sys.argv[1:]
+utils.SWIFT_CONF_FILE = f"{etc}/swift.conf"
+utils.validate_hash_conf()
+container = ("AUTH_calls", "call-recordings")
+listing, (of_listing,) = Ring(etc, ring_name="container").get_nodes(*container)
+part, (node,) = Ring(etc, ring_name="object").get_nodes(*container, name)
+where = {"Host": f"{of_listing['ip']}:{of_listing['port']}", "Partition": listing, "Device": of_listing["device"]}
+headers = {f"X-Container-{key}": str(value) for key, value in where.items()}
+direct_client.direct_put_object(node, part, *container, name, b"late", headers=headers)
+"""
+"""As the store's front does it, in the moment between its look at the container and the end of that server."""
+
+
+def test_an_object_that_could_not_be_listed_at_once(own: Own) -> None:
+    name = "recordings/late"
+    with supervisor.asking(own.site) as asked:
+        asked.stopProcess("swift-container", True)
+        subprocess.run([sys.executable, "-c", WRITE_AN_OBJECT, str(own.site.swift / "etc"), name], check=True)
+        asked.startProcess("swift-container", True)
+    assert wait_until(lambda: name in own.objects(), 60, "the listing to be told")
+    own.store().remove_object("call-recordings", name)
+    wait_until(lambda: name not in own.objects(), 60, "the object to go")
 
 
 def test_a_power_cut_in_mid_work(own: Own) -> None:

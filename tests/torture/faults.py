@@ -25,7 +25,7 @@ STAGES = {stage.name: stage.queue for stage in plan.STAGES}
 """Stage: its queue, which is the name of its worker."""
 
 WORKERS = ("speech", "analysis", "api")
-STORE = ("swift-proxy", "swift-object", "swift-container", "swift-account")
+STORE = tuple(name for name in supervisor.INFRASTRUCTURE if name.startswith("swift-"))
 
 WHOLE = (SAMPLES / "ru-wrong-number.wav").read_bytes()
 

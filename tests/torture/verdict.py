@@ -93,7 +93,7 @@ def _files_left(own: Own) -> list[str]:
         return [str(file) for place in places for file in Path(place).rglob("*") if file.is_file()]
 
     with suppress(AssertionError):
-        wait_until(lambda: not left(), 15, "files of calls that have ended to go")
+        wait_until(lambda: not left(), 30, "files of calls that have ended to go")
     return left()
 
 
