@@ -121,13 +121,13 @@ def log_out(viewer: Viewer) -> None:
 
 
 def change_password(viewer: Viewer, current: str, new: str) -> None:
-    """Set a new password and end the user's other sessions. Raises WrongCredentials, PasswordUnchanged, and as
-    passwords.check.
+    """Set a new password and end the user's other sessions. Raises WrongCredentials, TooManyAttempts,
+    PasswordUnchanged, and as passwords.check.
     """
     with db.unit_of_work() as session:
         user = session.get_one(User, viewer.id)
     passwords.check(new, user.name, user.email)
-    if user.password_hash is None or not passwords.HASHES.verify(current, user.password_hash):
+    if not _knows_password(viewer, current):
         raise failures.WrongCredentials
     if new == current:
         raise passwords.PasswordUnchanged
@@ -140,20 +140,23 @@ def change_password(viewer: Viewer, current: str, new: str) -> None:
 
 def confirm(viewer: Viewer, password: str | None) -> None:
     """Whoever holds the session is its user: knows the password. Raises OwnPasswordWrong, TooManyAttempts."""
+    if password is None or not _knows_password(viewer, password):
+        raise OwnPasswordWrong
+
+
+def _knows_password(viewer: Viewer, password: str) -> bool:
+    """Wrong guesses count for the user, wherever in a session they are made. Raises TooManyAttempts."""
     key = _failure_key("own password", str(viewer.id))
     with db.unit_of_work() as session:
         _refuse_locked(session, [key])
         known = session.get_one(User, viewer.id).password_hash
-    if password is None or known is None:
-        raise OwnPasswordWrong
-    right = passwords.HASHES.verify(password, known)
+    right = known is not None and bool(passwords.HASHES.verify(password, known))
     with db.unit_of_work() as session:
         if right:
             session.execute(delete(LoginFailure).where(LoginFailure.key == key))
         else:
             _count_failure(session, key)
-    if not right:
-        raise OwnPasswordWrong
+    return right
 
 
 def end_all(session: Session, user_id: UUID, *, but: UUID | None = None) -> None:

@@ -15,8 +15,6 @@ LOGS = Path("/var/log/call-analytics")
 RUN = Path("/run/call-analytics")
 COMMAND = Path("/usr/local/bin/call-analytics")
 UNITS = Path("/etc/systemd/system")
-KEPT_RELEASES = 2
-"""The one that serves, and the one to return to."""
 
 
 def numbers(version: str) -> tuple[int, ...]:

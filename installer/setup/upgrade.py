@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from pathlib import Path
 
 import psycopg
 
@@ -130,11 +129,6 @@ class Upgrade:
                 self._database("forget")  # people whose numbers are erased from now on must not live on in it
         except StepFails as failure:
             self.journal.say(f"  {failure}")
-        known = sorted((each for each in layout.RELEASES.iterdir() if each.is_dir()), key=_age)
-        for folder in known:
-            if folder.name not in {self.old, self.new}:
+        for folder in layout.RELEASES.iterdir():
+            if folder.is_dir() and folder.name not in {self.old, self.new}:
                 shutil.rmtree(folder)
-
-
-def _age(folder: Path) -> tuple[int, ...]:
-    return layout.numbers(folder.name)

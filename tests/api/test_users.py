@@ -157,6 +157,24 @@ def test_what_somebody_logs_in_by_is_not_changed_by_a_session_alone(
     admin.delete(f"/api/users/{ids[1]}").raise_for_status()
 
 
+def test_guessing_the_own_password_has_to_wait(running: Running, made: dict[str, str]) -> None:
+    """As at the log-in: a session that was stolen does not tell the password."""
+    mine = running.client(made["email"])
+    guesses = [
+        mine.post("/api/auth/password", json={"current_password": f"guess {n}", "new_password": "a new long one"})
+        for n in range(7)
+    ]
+    assert [answer.status_code for answer in guesses[:5]] == [401] * 5
+    locked = next(answer for answer in guesses if answer.status_code == 429)
+    assert locked.json()["code"] == "too_many_attempts"
+    right = {"current_password": PASSWORD, "new_password": "a new long one"}
+
+    def changed() -> bool:
+        return mine.post("/api/auth/password", json=right).status_code == 200
+
+    assert wait_until(changed, 60, "the wait to be over")
+
+
 def _another_admin(admin: httpx.Client) -> str:
     body = {"name": "X", "email": f"{uuid4().hex}@test.example", "role": "admin", "password": PASSWORD}
     admin.post("/api/users", json=body).raise_for_status()
