@@ -23,12 +23,15 @@ packages:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --require-hashes -r bootstrap.lock
 	@touch $@
 
-# uv is quick; pip honours a company's own index. Either installs exactly what the lock file names.
+# uv is quick; pip honours a company's own index. Either installs exactly what the lock file names. Compiled at once:
+# processes of other users could not keep what they compile.
+export UV_COMPILE_BYTECODE := 1
 define install
 	@echo "  installing Python packages from $(1)"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) 2>.venv/install.log || \
 		$(BIN)/python -m pip install --quiet --root-user-action=ignore --require-hashes -r $(1)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q appliance installer
 	@touch $@
 endef
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import secrets
-import subprocess
 import sys
 from pathlib import Path
 
@@ -81,11 +80,14 @@ def _make_ring(etc: Path, server: str, port: int) -> None:
     made_for = etc / f"{server}.port"
     if made_for.exists() and made_for.read_text(encoding="utf-8") == str(port):
         return
-    builder = str(etc / f"{server}.builder")
-    Path(builder).unlink(missing_ok=True)
-    tool = str(Path(sys.prefix) / "bin" / "swift-ring-builder")
-    for arguments in (["create", "6", "1", "1"], ["add", f"r1z1-127.0.0.1:{port}/d1", "1"], ["rebalance"]):
-        subprocess.run([tool, builder, *arguments], check=True, capture_output=True)
+    from swift.common.ring import RingBuilder  # takes its time, and is needed once
+
+    builder = RingBuilder(part_power=6, replicas=1, min_part_hours=1)
+    where = {"region": 1, "zone": 1, "ip": "127.0.0.1", "port": port, "device": "d1"}
+    builder.add_dev({**where, "weight": 1.0, "meta": ""})
+    builder.rebalance()
+    builder.get_ring().save(str(etc / f"{server}.ring.gz"))
+    builder.save(str(etc / f"{server}.builder"))
     made_for.write_text(str(port), encoding="utf-8")
 
 
