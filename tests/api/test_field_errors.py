@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
-from uuid import uuid4
+from uuid import UUID
 
 import httpx
 import pytest
@@ -141,6 +141,7 @@ def test_facts_stand_in_the_sentence(value: dict[str, Any], rest: dict[str, Any]
 
 
 CALLS = "/api/calls"
+NOBODY = UUID("00000000-0000-4000-8000-000000000000")
 REVERSED = {"dateFrom": "2025-06-17", "dateTo": "2025-06-16"}
 WRONG: list[tuple[str, str, dict[str, Any], str]] = [
     ("POST", "/api/auth/login", {"json": {}}, "missing"),
@@ -163,7 +164,7 @@ WRONG: list[tuple[str, str, dict[str, Any], str]] = [
     ("GET", CALLS + "/x", {}, "uuid_parsing"),
     ("POST", CALLS, {"data": {"type": "incoming"}, "files": {"x": b"x"}}, "missing"),
     ("POST", CALLS + "/batch-delete", {"json": {"ids": {}}}, "list_type"),
-    ("POST", CALLS + "/batch-delete", {"json": {"ids": [str(uuid4())] * 1001}}, "too_long"),
+    ("POST", CALLS + "/batch-delete", {"json": {"ids": [str(NOBODY)] * 1001}}, "too_long"),
     ("POST", CALLS + "/export", {"json": {"format": "csv", "whole": True}}, "extra_forbidden"),
     (
         "POST",
@@ -171,8 +172,8 @@ WRONG: list[tuple[str, str, dict[str, Any], str]] = [
         {"json": {"name": "X", "email": "x", "role": "admin", "password": "x"}},
         "string_pattern_mismatch",
     ),
-    ("PATCH", f"/api/users/{uuid4()}", {"json": {"is_active": "perhaps"}}, "bool_parsing"),
-    ("PATCH", f"/api/users/{uuid4()}", {"json": {"is_active": []}}, "bool_type"),
+    ("PATCH", f"/api/users/{NOBODY}", {"json": {"is_active": "perhaps"}}, "bool_parsing"),
+    ("PATCH", f"/api/users/{NOBODY}", {"json": {"is_active": []}}, "bool_type"),
     ("PUT", "/api/admin/llm", {"json": {"profiles": []}}, "dict_type"),
     ("PUT", "/api/admin/llm", {"json": {"profiles": {"a": {"timeout_s": "x"}}}}, "float_parsing"),
     ("PUT", "/api/admin/llm", {"json": {"profiles": {"a": {"timeout_s": 0}}}}, "greater_than"),
