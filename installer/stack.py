@@ -131,7 +131,8 @@ def _adopt_port(site: Site, port: int, *, demo: bool) -> None:
 
 def _application_is_current(site: Site) -> bool:
     """Whether every process runs and was started after the code and the settings last changed."""
-    changed = max(path.stat().st_mtime for path in [site.env_file, *PACKAGE.rglob("*.py")])
+    # In whole seconds, as supervisor tells starts: settings are often written in the second in which a start follows.
+    changed = int(max(path.stat().st_mtime for path in [site.env_file, *PACKAGE.rglob("*.py")]))
     found = {state["name"]: state for state in supervisor.states(site)}
     return all(
         found[name]["statename"] in {"RUNNING", "STARTING"} and found[name]["start"] >= changed
