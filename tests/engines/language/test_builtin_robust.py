@@ -175,13 +175,18 @@ def test_whatever_is_said_the_answer_keeps_its_contract(said: list[tuple[str, st
     assert found == analyse(*said, language=language)
 
 
-def test_it_agrees_with_the_labelled_calls_that_it_was_tuned_on() -> None:
+def test_it_agrees_with_the_labelled_calls_tuned_on_or_not() -> None:
     tune, *held, _ = evaluate(ANALYST).groups
     assert (tune.group, *(split.group for split in held)) == ("tune", "heldout", "heldout2")
     assert tune.sentiment_accuracy
     assert tune.intents
     assert tune.sentiment_accuracy >= 0.75
     assert tune.intents.f1 >= 0.7
+    for split in held:  # docs/evaluation.md has their figures; a change of rules that loses much is seen here
+        assert split.sentiment_accuracy
+        assert split.intents
+        assert split.sentiment_accuracy >= 0.75
+        assert split.intents.f1 >= 0.65, "0.70 is the aim"
     for split in (tune, *held):
         assert split.valid == 1
         assert split.answers

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tenacity import RetryCallState, Retrying
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -39,6 +40,9 @@ from tests.llm.scripted import (
     transcript_of,
     well,
 )
+
+BACK_OFF = endpoint.BACK_OFF
+"""As it is; the tests below wait less."""
 
 SAID = (
     ("B", "Автосалон, Анна, здравствуйте."),
@@ -231,6 +235,19 @@ def test_failures_that_pass_are_retried(server: Scripted, passing: Any) -> None:
     server.steps = [passing, passing]
     assert analyse(server).analysis.sentiment == "positive"
     assert len(server.requests) == 3
+
+
+def test_the_back_off_grows_and_is_no_two_callers_same() -> None:
+    """Drawn at random below a bound that doubles: those that failed together do not come back together."""
+    draws = {}
+    for attempt in (1, 4, 20):
+        state = RetryCallState(Retrying(), None, (), {})
+        state.attempt_number = attempt
+        draws[attempt] = [BACK_OFF(state) for _ in range(200)]
+    assert max(draws[1]) <= 0.5
+    assert 1 < max(draws[4]) <= 4
+    assert 8 < max(draws[20]) <= 15
+    assert all(len(set(some)) > 100 for some in draws.values())
 
 
 @pytest.mark.parametrize("http_date", [False, True])
