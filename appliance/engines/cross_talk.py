@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from appliance.engines.audio import Decoded
 from appliance.engines.recall import Recall, afresh
 from appliance.engines.speech import SAMPLE_RATE, Samples, Sound
+from appliance.engines.telephone import BAND_HZ
 
 Levels = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -45,9 +46,6 @@ COHERENT = 0.15
 
 EVIDENCE_FRAMES = 100
 """Less than two seconds of one side alone prove nothing."""
-
-BAND_HZ = (300, 3400)
-"""What a telephone passes: below, voices of one pitch resemble each other."""
 
 QUIETEST = 1e-9
 """Power of the last bit of a sample: quieter is digital silence."""
@@ -163,7 +161,10 @@ def _leak(pairs: Decoded, levels: Levels, own: int) -> Leak | None:
 
 
 def _lag(pairs: Decoded, own: int, speaking: Flags, listening: Flags) -> int | None:
-    """The lag in frames at which the channels correlate, by the envelope: an echo may be inverted or out of phase."""
+    """The lag in frames at which the channels correlate, by the envelope: an echo may be inverted or out of phase.
+
+    Only in a telephone's band: below, voices of one pitch resemble each other.
+    """
     size = 2 * BLOCK_FRAMES * FRAME
     band = slice(BAND_HZ[0] * size // SAMPLE_RATE, BAND_HZ[1] * size // SAMPLE_RATE)
     cross, power = np.zeros(size, np.complex128), np.zeros(2)

@@ -17,6 +17,7 @@ import numpy as np
 
 from appliance.engines import audio
 from appliance.engines.speech import SAMPLE_RATE, Samples
+from appliance.engines.telephone import in_band
 from appliance.evaluation.speech import Item
 
 UTTERANCES = (4, 8)
@@ -24,8 +25,6 @@ UTTERANCES = (4, 8)
 
 NOISE_DB = 10.0
 """Speech over noise in the telephone condition."""
-
-BAND_HZ = (300, 3400)
 
 
 def mixes(folder: Path) -> Iterator[Item]:
@@ -69,9 +68,6 @@ def with_noise(samples: Samples, noise: np.random.Generator) -> Samples:
 
 def in_telephone_band(samples: Samples) -> Samples:
     """300-3400 Hz and 8-bit mu-law (ITU-T G.711)."""
-    spectrum = np.fft.rfft(samples)
-    frequency = np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE)
-    spectrum[(frequency < BAND_HZ[0]) | (frequency > BAND_HZ[1])] = 0
-    band = np.fft.irfft(spectrum, len(samples)).clip(-1, 1)
+    band = in_band(samples).clip(-1, 1)
     curved = np.round(np.sign(band) * np.log1p(255 * np.abs(band)) / np.log(256) * 127) / 127
     return np.asarray(np.sign(curved) * (np.power(256, np.abs(curved)) - 1) / 255, np.float32)

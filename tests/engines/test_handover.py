@@ -100,7 +100,8 @@ def test_real_voices_that_follow_one_another(
     sound += np.random.default_rng(0).normal(0, 0.0015, sound.shape).astype(np.float32)
     found = finder.moment_ms(sound[1], speech_regions(sound[1]))
     assert found is not None
-    assert abs(found - change_ms) < 8000  # between the last words of the one and the first of the other
+    # Between the last words of the one and the first of the other, who comes after the caller has said something.
+    assert change_ms - 1000 < found < change_ms + len(caller[8]) // 16 + 1000
     assert finder.moment_ms(sound[0], speech_regions(sound[0])) is None
     turns = diarizer.diarize(sound.sum(axis=0))
     assert {turn.speaker for turn in turns} == {0, 1, 3}
@@ -128,7 +129,7 @@ def in_turns(caller: Sequence[Samples], manager: Sequence[Samples]) -> Samples:
     return np.concatenate([np.stack(pair) for pair in pairs], axis=1)
 
 
-@pytest.mark.parametrize(("language", "voices"), CALLS[:2])
+@pytest.mark.parametrize(("language", "voices"), CALLS)
 def test_one_manager_stays_one(
     finder: HandoverFinder, diarizer: ClusteringDiarizer, language: str, voices: Voices
 ) -> None:
@@ -138,8 +139,9 @@ def test_one_manager_stays_one(
     # Put on the loudspeaker, or in a car: still the same person.
     at = again_ms * 16
     for change in (in_telephone_band, lambda part: with_noise(part, np.random.default_rng(0)), lambda part: 0.2 * part):
-        changed = np.concatenate([sound[1][:at], change(sound[1][at:])]).astype(np.float32)
-        assert finder.moment_ms(changed, speech_regions(changed)) is None
+        for parts in ((sound[1][:at], change(sound[1][at:])), (change(sound[1][:at]), sound[1][at:])):
+            changed = np.concatenate(parts).astype(np.float32)
+            assert finder.moment_ms(changed, speech_regions(changed)) is None
 
 
 @pytest.mark.parametrize(

@@ -87,18 +87,6 @@ def decoded(context: StageContext, *names: str, echo: float = 0.0) -> StageConte
     return replace(context, outputs={"decode": shape_of(target, sound.shape[1])})
 
 
-def said(output: dict[str, Any]) -> list[Any]:
-    return [
-        [(part["language"], [word["text"] for word in part["words"]]) for part in channel["segments"]]
-        for channel in output["channels"]
-    ]
-
-
-def times(output: dict[str, Any]) -> list[int]:
-    parts = [part for channel in output["channels"] for part in channel["segments"]]
-    return [time for part in parts for time in (part["start_ms"], part["end_ms"])]
-
-
 @pytest.mark.parametrize("names", [("ru-test-drive.mp3", "en-loan.m4a"), ("ru-credit.wav", "en-complaint.wav")])
 def test_slices_come_to_the_same_as_one_go(context: StageContext, names: tuple[str, str]) -> None:
     """Mono and stereo with cross-talk, two languages in one call."""
@@ -107,6 +95,8 @@ def test_slices_come_to_the_same_as_one_go(context: StageContext, names: tuple[s
     whole = Transcribe().run(context)
     assert len(whole["channels"]) == 1 + stereo
     assert sum(len(channel["segments"]) for channel in whole["channels"]) > 10
+    # whisper.cpp draws by chance, from a sequence that begins when the weights are loaded: both begin there.
+    context = replace(context, equipment=Equipment(context.equipment.settings, stored=False))
     slices, sliced = Slices(steps=2), None
     while sliced is None:
         assert slices.runs < 100
@@ -115,10 +105,5 @@ def test_slices_come_to_the_same_as_one_go(context: StageContext, names: tuple[s
         except Enough:
             continue
     assert slices.runs > 2
-    if whole["engine"] == "whisper.cpp":
-        # It draws by chance, and goes on drawing from one recognition to the next: times differ in one go as well.
-        assert said(sliced) == said(whole)
-        assert times(sliced) == pytest.approx(times(whole), abs=500)
-    else:
-        assert sliced == whole
+    assert sliced == whole
     shutil.rmtree(context.equipment.settings.data_dir / "scratch")
