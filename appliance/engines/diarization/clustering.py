@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from appliance.engines.diarization import CLUSTERING, SpeakerTurn
 from appliance.engines.diarization.embedding import WINDOW_MS, VoiceEncoder, stretch
 from appliance.engines.diarization.handover import OTHER_VOICE, by_sides
-from appliance.engines.diarization.turns import in_order_of_appearance
+from appliance.engines.diarization.turns import bridged, in_order_of_appearance
 from appliance.engines.speech import Samples, Sound
 from appliance.engines.voice_activity import Region, speech_regions
 
@@ -69,11 +69,11 @@ class ClusteringDiarizer:
         vectors = self._encoder.embed(_stretches(samples, windows, on_progress))
         third = with_third(vectors) if speakers == 2 else None
         if third is not None and (three := by_sides(_told(regions, windows, vectors @ third.T))):
-            return three
+            return bridged(three)
         centroids = voices(windows, vectors, speakers)
         if len(centroids) < 2:
-            return [SpeakerTurn(region.start_ms, region.end_ms, 0) for region in regions]
-        return _told(regions, windows, vectors @ centroids.T)
+            return bridged([SpeakerTurn(region.start_ms, region.end_ms, 0) for region in regions])
+        return bridged(_told(regions, windows, vectors @ centroids.T))
 
     def close(self) -> None:
         """See Diarizer."""
