@@ -13,6 +13,9 @@ from benchmarks.recordings import long_recording
 from benchmarks.report import Line, limit, paired
 
 MINUTES, MINUTES_FULL = 10, 60
+MOST_UPLOADED = 55
+"""An hour put together of pieces, each with its encoder's padding, is longer than an upload may be."""
+
 MOST_MEMORY_MB = 1500
 
 HEARING = """
@@ -41,7 +44,7 @@ def measure(folder: Path, here: Installation, *, full: bool) -> Iterator[Line]:
         peaks = [_memory_mb(recording, folder / "heard") for recording in (long, short)]
         yield limit("long", what, "MB", peaks[:1], MOST_MEMORY_MB)
         yield paired("long", what, "1 min", "MB", [(peaks[0], peaks[1])])
-    yield _overtaking(folder, here, minutes)
+    yield _overtaking(folder, here, min(minutes, MOST_UPLOADED))
 
 
 def _memory_mb(recording: Path, home: Path) -> float:

@@ -14,6 +14,9 @@ import psycopg
 import pytest
 import yaml
 
+from appliance.config import Settings
+from appliance.services import calls as service
+from appliance.services import failures
 from appliance.store import db, objects
 from tests.conftest import SAMPLES, Running, processed, upload
 
@@ -209,6 +212,16 @@ def test_audio_over_sixty_minutes_is_refused(running: Running, people: dict[str,
     answer = upload(http, ("long.wav", wav(60 * 60 + 2)))
     assert (answer.status_code, answer.json()["code"]) == (413, "recording_too_long")
     assert everything_stored() == before
+
+
+def test_sixty_minutes_are_not_too_long_for_what_a_codec_adds(tmp_path: Path) -> None:
+    whole, limits = tmp_path / "whole.wav", Settings.offline()
+    whole.write_bytes(wav(60 * 60 + 0.9))
+    with whole.open("rb") as file:
+        assert service.examine(file, whole, limits).duration_ms == 3_600_900
+    whole.write_bytes(wav(60 * 60 + 1.1))
+    with whole.open("rb") as file, pytest.raises(failures.RecordingTooLong):
+        service.examine(file, whole, limits)
 
 
 def test_a_file_over_the_limit_is_refused_while_it_arrives(running: Running, people: dict[str, str]) -> None:
