@@ -44,7 +44,7 @@ class Network:
     there: str
 
     def inside(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        known = {k: v for k, v in os.environ.items() if k not in {"APPLIANCE_ENV_FILE", "DATA_DIR", "PORT"}}
+        known = {k: v for k, v in os.environ.items() if k != "APPLIANCE_ENV_FILE"}
         known |= {"LANG": "C", **environment}
         whole = ["ip", "netns", "exec", self.name, *command]
         return subprocess.run(whole, env=known, capture_output=True, text=True, check=False, timeout=200)
