@@ -47,6 +47,9 @@ class Program:
     environment: dict[str, str] = field(default_factory=dict)
 
 
+GIVING_WAY = ("nice", "-n", "10")
+"""How workers begin: whoever waits for an answer goes before what computes for minutes."""
+
 INFRASTRUCTURE = ("postgres", "swift-account", "swift-container", "swift-object", "swift-proxy", "swift-updater")
 APPLICATION = ("housekeeping", "analysis", "speech", "api")
 
@@ -76,7 +79,7 @@ def programs(site: Site, *, alone: bool = False) -> list[Program]:
         tree.append(Program("vllm", language_model, 20, stop_wait_s=30, environment=vllm.environment(site)))
     appliance = str(Path(sys.prefix) / "bin" / "appliance")
     for name in application(site):
-        command = [appliance, "api"] if name == "api" else [appliance, "worker", name]
+        command = [appliance, "api"] if name == "api" else [*GIVING_WAY, appliance, "worker", name]
         tree.append(Program(name, command, 30, autostart=False, stop_signal="INT", stop_wait_s=30))
     return [_separated(site, program) for program in tree] if separate else tree
 

@@ -60,6 +60,13 @@ def unavailable_within_five_seconds(http: httpx.Client, code: str, *, sends: boo
     assert took_s[-1] < 5 + idle_s, took_s[-5:]
 
 
+def test_what_computes_gives_way_to_who_waits(own: Own) -> None:
+    def niceness(name: str) -> int:
+        return os.getpriority(os.PRIO_PROCESS, own.pids(name)[0])
+
+    assert all(niceness(worker) > niceness(server) for worker in ("speech", "analysis") for server in ("api", "postgres"))
+
+
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
 def test_a_database_that_goes_away(own: Own, number: signal.Signals) -> None:
     http = own.client()
