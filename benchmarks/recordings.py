@@ -25,7 +25,7 @@ def long_recording(folder: Path, seconds: int, kind: str = "mp3", layout: str = 
     if target.exists():
         return target
     if seconds > ENCODED_S:
-        _repeat(long_recording(folder, ENCODED_S, kind, layout), target, seconds // ENCODED_S)
+        _repeat(long_recording(folder, ENCODED_S, kind, layout), target, seconds)
         return target
     decoded = folder / "sample.s16"
     channels = audio.decode(SAMPLE, decoded)
@@ -41,10 +41,10 @@ def long_recording(folder: Path, seconds: int, kind: str = "mp3", layout: str = 
     return target
 
 
-def _repeat(once: Path, target: Path, times: int) -> None:
+def _repeat(once: Path, target: Path, seconds: int) -> None:
     with av.open(str(target), "w") as container:
         into, ended = None, None
-        for _ in range(times):
+        for _ in range(-(-seconds // ENCODED_S)):
             with av.open(str(once)) as source:
                 into = into or container.add_stream_from_template(source.streams.audio[0])
                 shift = None
@@ -54,6 +54,8 @@ def _repeat(once: Path, target: Path, times: int) -> None:
                     if shift is None:
                         shift = 0 if ended is None else ended - packet.pts
                     packet.pts = packet.dts = packet.pts + shift
+                    if packet.pts * packet.time_base >= seconds:  # each repetition brings its codec's padding along
+                        break
                     ended = packet.pts + (packet.duration or 0)
                     packet.stream = into
                     container.mux(packet)

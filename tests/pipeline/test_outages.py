@@ -64,7 +64,9 @@ def test_what_computes_gives_way_to_who_waits(own: Own) -> None:
     def niceness(name: str) -> int:
         return os.getpriority(os.PRIO_PROCESS, own.pids(name)[0])
 
-    assert all(niceness(worker) > niceness(server) for worker in ("speech", "analysis") for server in ("api", "postgres"))
+    assert all(
+        niceness(worker) > niceness(server) for worker in ("speech", "analysis") for server in ("api", "postgres")
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
