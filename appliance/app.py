@@ -162,6 +162,7 @@ def build() -> FastAPI:
         check_disk=admission.check_disk,
     )
     app.add_middleware(Admission, path=re.compile(r"/api/calls"))
+    app.add_middleware(errors.Crashes)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings().cors_origins,

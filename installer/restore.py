@@ -141,6 +141,8 @@ def _fill(
     report("comparing what is there with what was backed up")
     _compare(address, manifest, client, bucket, copy)
     stack.migrate(site)
+    with psycopg.connect(address, connect_timeout=5) as connection:
+        connection.execute("DELETE FROM refresh_tokens")  # who logged out since the backup stays logged out
 
 
 def _compare(address: str, manifest: Manifest, client: Minio, bucket: str, copy: Path) -> None:

@@ -46,6 +46,22 @@ def test_every_key_is_in_the_inventory() -> None:
     assert not [name for name in secret if f"`{name}`" not in inventory]
 
 
+def noted_actions() -> Iterator[str]:
+    """What the trail is told anywhere in the code."""
+    for file in (ROOT / "appliance").rglob("*.py"):
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) in {"audit.append", "_note"}:
+                named = (part for part in ast.walk(call.args[1]) if isinstance(part, ast.Constant))
+                yield from (str(part.value) for part in named)
+
+
+def test_every_action_of_the_audit_trail_is_documented() -> None:
+    trail = document("security.md").split("## The audit trail")[1].split("\n## ")[0]
+    noted = set(noted_actions())
+    assert len(noted) > 30
+    assert not [action for action in noted if f"`{action}`" not in trail]
+
+
 def test_no_setting_is_documented_that_does_not_exist() -> None:
     named = set(re.findall(r"^\| `([A-Z][A-Z0-9_]+)` \|", document("settings.md"), re.MULTILINE))
     assert named == {name.upper() for name in Settings.model_fields}

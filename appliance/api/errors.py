@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance import logs
 from appliance.errors import ApplianceError, is_disk_full
@@ -130,9 +131,33 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(DBAPIError)
     @app.exception_handler(PoolTimeout)
-    @app.exception_handler(Exception)
     def other(request: Request, error: Exception) -> JSONResponse:
         return problem(request, known_of(error))
+
+
+class Crashes:
+    """Makes an answer of what nothing else has caught.
+
+    Not as a handler: Starlette asks those for crashes behind all middlewares, where no header is added any more.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answered = False
+
+        async def watched(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as error:
+            if scope["type"] == "http" and not answered:
+                await problem(Request(scope), known_of(error))(scope, receive, send)
+            raise  # the server writes down where it happened
 
 
 def known_of(error: Exception) -> ApplianceError:

@@ -16,7 +16,7 @@ from appliance import logs
 from appliance.config import settings
 from appliance.models import Export
 from appliance.services import failures, links, spreadsheets
-from appliance.store import audit, calls, db, deletions, erasure, objects
+from appliance.store import audit, calls, db, deletions, erasure, objects, users
 from appliance.store.call_filters import CallFilter
 from appliance.store.visibility import Viewer
 
@@ -72,13 +72,18 @@ def make(viewer: Viewer, form: spreadsheets.Format, wanted: CallFilter, language
 
 
 def find(name: str, expires: int, signature: str) -> Download:
-    """The file that a signed link names. Raises LinkInvalid, and ObjectMissing where it is gone."""
+    """The file that a signed link names.
+
+    Raises LinkInvalid, also where whoever made it may be here no more; ObjectMissing where it is gone.
+    """
     key = f"downloads/{name}"
     links.check("/" + key, expires, signature)
     with db.unit_of_work() as session:
         export = session.scalar(select(Export).where(Export.object_key == key))
         if export is None:
             raise objects.ObjectMissing
+        if not users.is_active(session, export.user_id):
+            raise failures.LinkInvalid
         audit.append(session, "export_fetched", user_id=export.user_id, details={"file": name})
     day = export.created_at.astimezone(ZoneInfo(settings().site_timezone))
     return Download(

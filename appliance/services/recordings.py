@@ -12,7 +12,8 @@ from sqlalchemy import select
 
 from appliance.models import Call
 from appliance.services import links
-from appliance.store import audit, db, objects
+from appliance.services.failures import LinkInvalid
+from appliance.store import audit, db, objects, users
 
 ONE_LISTENING_S = 300.0
 """A player asks for many parts of a recording; requests of one person within this time are one listening."""
@@ -35,13 +36,15 @@ class Recording:
 def find(name: str, expires: int, signature: str, viewer_id: UUID | None, *, listens: bool) -> Recording:
     """The recording that a signed link names. Whoever listens is noted.
 
-    Raises LinkInvalid, and ObjectMissing where its call is deleted.
+    Raises LinkInvalid, also where whom it was given to may be here no more; ObjectMissing where its call is deleted.
     """
     key = f"recordings/{name}"
     links.check("/api/" + key, expires, signature, viewer_id)
     with db.unit_of_work() as session:
         query = select(Call.id, Call.audio_bytes, Call.audio_type).where(Call.audio_key == key)
         found = session.execute(query).first()
+        if viewer_id is not None and not users.is_active(session, viewer_id):
+            raise LinkInvalid
         if found is None:
             raise objects.ObjectMissing
         if listens and _begins_listening(viewer_id, key):

@@ -96,3 +96,8 @@ def count_admins(session: Session) -> int:
     """Admins who can log in."""
     query = select(func.count()).where(User.role == "admin", User.is_active, User.password_hash.is_not(None))
     return session.scalar(query) or 0
+
+
+def is_active(session: Session, user_id: UUID) -> bool:
+    """Whether there is such a user, who may log in."""
+    return bool(session.scalar(select(User.is_active).where(User.id == user_id)))

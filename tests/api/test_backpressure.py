@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import shutil
+import signal
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from http import client as http_client
 from pathlib import Path
@@ -161,6 +164,24 @@ def test_a_decoder_that_is_shot_is_started_again(tmp_path: Path) -> None:
 
     os.kill(sandbox._server._pid, signal.SIGKILL)
     assert sandbox.probe(RECORDING).duration_ms > 9000
+
+
+@pytest.mark.parametrize(
+    ("limit", "work", "ended_by"),
+    [
+        ("", "bytearray(2 << 30)", "MemoryError"),
+        ("sandbox.CPU_S = {'probe': 1}", "while True: pass", signal.SIGKILL),
+        ("sandbox.WALL_S = {'probe': 1.0}", "import time; time.sleep(60)", signal.SIGALRM),
+    ],
+)
+def test_the_kernel_ends_a_child_that_takes_too_much(limit: str, work: str, ended_by: signal.Signals | str) -> None:
+    """Of memory, of the processor and of time, whatever a library does with it."""
+    script = f"from appliance.engines import sandbox\n{limit}\nsandbox._limit(sandbox.Job('probe'))\n{work}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    if isinstance(ended_by, signal.Signals):
+        assert done.returncode == -ended_by
+    else:
+        assert done.stderr.strip().endswith(ended_by)
 
 
 def test_a_child_knows_no_settings() -> None:

@@ -46,6 +46,22 @@ def test_no_answer_about_people_is_kept_by_a_browser(running: Running, people: d
     assert "Cache-Control" not in httpx.get(running.url + "/docs").headers
 
 
+def test_a_crash_is_answered_in_the_one_form_and_with_the_same_headers(running: Running) -> None:
+    app = build()
+
+    @app.get("/api/crash")
+    def crash() -> None:
+        raise RuntimeError("+79161234567")
+
+    answer = TestClient(app, raise_server_exceptions=False).get("/api/crash", headers={"Accept-Language": "en"})
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert answer.json()["code"] == "internal_error"
+    assert "7916" not in answer.text
+    usual = httpx.get(running.url + "/api/nowhere").headers
+    assert not [name for name in usual if name not in answer.headers and name not in {"date", "server", "allow"}]
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
 @pytest.mark.parametrize(("origin", "status"), [(None, 200), ("own", 200), ("http://evil.example", 401), ("null", 401)])
 def test_a_foreign_page_cannot_use_the_refresh_cookie(
     running: Running, people: dict[str, str], origin: str | None, status: int

@@ -85,6 +85,18 @@ def test_who_is_deactivated_cannot_log_in_until_activated(
     assert httpx.post(running.url + "/api/auth/login", json=login).status_code == 200
 
 
+def test_the_links_of_who_is_deactivated_lead_nowhere(
+    running: Running, admin: httpx.Client, made: dict[str, str]
+) -> None:
+    call_id = upload(admin, SAMPLES / "ru-wrong-number.wav").json()["id"]
+    theirs = running.client(made["email"])
+    links = [theirs.get(f"/api/calls/{call_id}").json()["recordingUrl"]]
+    links += [theirs.post("/api/calls/export", json={"format": "csv", "calls": [call_id]}).json()["download_url"]]
+    assert [httpx.get(link).status_code for link in links] == [200, 200]
+    admin.patch(f"/api/users/{made['id']}", json={"is_active": False}).raise_for_status()
+    assert {(answer.status_code, answer.json()["code"]) for answer in map(httpx.get, links)} == {(403, "link_invalid")}
+
+
 def test_a_user_without_calls_can_be_removed(admin: httpx.Client, made: dict[str, str]) -> None:
     assert admin.delete(f"/api/users/{made['id']}").status_code == 204
     for answer in (admin.get(f"/api/users/{made['id']}"), admin.delete(f"/api/users/{made['id']}")):

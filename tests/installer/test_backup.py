@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from minio import Minio
 
-from installer import backup, restore, stack, vault
+from installer import backup, postgres, restore, stack, vault
 from installer.failures import BackupUnsound, NotEmpty, StepFailed, StillRunning
 from installer.site import Site
 from tests.conftest import SAMPLES, Running, _free_port, let_in, processed, upload
@@ -62,6 +63,8 @@ def test_what_was_backed_up_comes_back(made: Made, people: dict[str, str], empty
     restore.restore(made.place, made.name, empty, lambda _: None)
     port = _free_port()
     restored = Running(stack.up(empty, port, lambda _: None), port)
+    with psycopg.connect(postgres.owner_address(restored.site)) as connection:  # everybody logs in anew
+        assert connection.execute("SELECT count(*) FROM refresh_tokens").fetchone() == (0,)
     http = restored.client(people["anna"])
     call = http.get(f"/api/calls/{made.call['id']}").json()
     assert call["transcript"] == made.call["transcript"]

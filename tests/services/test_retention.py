@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,9 +15,10 @@ from sqlalchemy import delete, select
 
 from appliance.config import Settings, settings
 from appliance.models import AuditEntry, Call, ObjectDeletion, Pipeline, User
-from appliance.store import calls, db
-from appliance.tasks import retention
+from appliance.store import calls, db, objects
+from appliance.tasks import housekeeping, retention
 from installer.site import Site
+from tests.conftest import wait_until
 
 AGE = timedelta(days=20_000)
 """Older than any call of any other test, so that none of them expires here."""
@@ -108,6 +110,27 @@ def test_a_call_held_between_the_look_and_the_removal_stays(owner: UUID, monkeyp
     limits(monkeypatch, retention_days={"incoming": AGE.days - 1})
     assert retention.expire_calls() == 0
     assert kept(owner)[call_id] is not None
+
+
+def test_an_expired_recording_is_gone_from_the_store(owner: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, young = add(owner, AGE), add(owner, AGE - timedelta(days=2))
+    keys = {call_id: f"recordings/{call_id}.wav" for call_id in (old, young)}
+    for key in keys.values():
+        objects.put(key, io.BytesIO(b"sound"), 5, "audio/wav")
+    limits(monkeypatch, retention_recording_days={"incoming": AGE.days - 1})
+    retention.expire()
+
+    def gone() -> bool:
+        housekeeping.delete_objects()  # that of the shared installation may be quicker
+        try:
+            b"".join(objects.stream(keys[old], 0, 5))
+        except objects.ObjectMissing:
+            return True
+        return False
+
+    wait_until(gone, 30, "the recording to go")
+    assert b"".join(objects.stream(keys[young], 0, 5)) == b"sound"
+    objects.delete(keys[young])
 
 
 @pytest.mark.parametrize(
