@@ -129,7 +129,10 @@ def correct(call_id: UUID, viewer: ViewerDep, base_url: BaseUrl, body: Correctio
 
 @router.post("/{call_id}/swap-speakers", response_model_exclude_none=True)
 def swap_speakers(call_id: UUID, viewer: ViewerDep, base_url: BaseUrl) -> CallOut:
-    """Client and manager were taken for each other: exchange A and B."""
+    """Client and manager were taken for each other: exchange A and B.
+
+    The analysis stays as it was made; `POST /api/calls/{id}/reprocess` makes it anew, and the exchange stays.
+    """
     return CallOut.of(calls.swap_speakers(viewer, call_id), base_url, viewer.id)
 
 

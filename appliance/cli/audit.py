@@ -75,7 +75,7 @@ def verify(
 def egress(
     since: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day; all where left out")] = None,
 ) -> None:
-    """Show every request that left this machine; each was written down before it was sent."""
+    """Show every request to a language model that left this machine; each was written down before it was sent."""
     from zoneinfo import ZoneInfo
 
     from rich.table import Table

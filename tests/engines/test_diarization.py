@@ -150,5 +150,9 @@ def test_error_rate_of_known_cases() -> None:
     same = [SpeakerTurn(0, 1000, 1), SpeakerTurn(1000, 2000, 0)]
     assert error_rate(reference, same).total == 0
     assert error_rate(reference, [SpeakerTurn(0, 2000, 0)]).confusion == 0.5
+    late = [SpeakerTurn(0, 1200, 0), SpeakerTurn(1200, 2000, 1)]  # the border 0.2 s late
+    assert error_rate(reference, late).confusion == pytest.approx(0.1)
+    assert error_rate(reference, late, collar_ms=250).total == 0
+    assert error_rate(reference, late, collar_ms=100).confusion == pytest.approx(100 / 1600)
     assert error_rate(reference, [SpeakerTurn(0, 1000, 0)]).missed == 0.5
     assert error_rate(reference, [*same, SpeakerTurn(2000, 3000, 0)]).false_alarm == 0.5

@@ -116,6 +116,13 @@ def test_the_managers_name_introduces_him() -> None:
     assert (found.manager, found.rule) == (0, "introduction")
 
 
+def test_an_introduction_goes_before_what_else_is_said() -> None:
+    others = (0, "Могу записать вас на среду, приезжайте, ждём вас.")
+    found = assign_roles(talk((1, "Автосалон Восток, Ирина, добрый день!"), others), direction="incoming")
+    assert (found.manager, found.rule) == (1, "introduction")
+    assert assign_roles(talk((1, "Добрый день!"), others), direction="incoming").manager == 0
+
+
 @pytest.mark.parametrize(("direction", "manager"), [("incoming", 0), ("outgoing", 1)])
 def test_direction_decides_where_words_do_not(direction: Direction, manager: int) -> None:
     found = assign_roles(talk((0, "Так."), (1, "Вот.")), direction=direction)

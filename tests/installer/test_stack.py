@@ -267,6 +267,8 @@ def test_a_language_model_runs_under_supervisor_with_its_share_of_the_card(own: 
     supervisor.render(site)
     written = tmp_path / "supervisor.conf"
     assert "[program:vllm]" in written.read_text()
+    for silence in ('VLLM_NO_USAGE_STATS="1"', 'DO_NOT_TRACK="1"', 'HF_HUB_OFFLINE="1"'):
+        assert silence in written.read_text()
     key = site.facts()["LOCAL_LLM_API_KEY"]
     assert len(key) == 64
     assert f'environment = VLLM_API_KEY="{key}"' in written.read_text()
