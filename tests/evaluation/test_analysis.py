@@ -166,7 +166,7 @@ def test_a_third_of_the_shipped_dialogues_is_held_out_and_labelled_whole() -> No
     """Of every kind of call and in both languages, by the codes and topics that analysts are given."""
     shipped = load_dialogues()
     held = [dialogue for dialogue in shipped if dialogue.split.startswith("heldout")]
-    assert {dialogue.split for dialogue in shipped} == {"tune", "heldout", "heldout2"}
+    assert {dialogue.split for dialogue in shipped} == {"tune", "heldout", "heldout2", "heldout3"}
     assert len(held) >= len(shipped) / 3
     for dialogue in held:
         parts = (dialogue.sentiment, dialogue.intents, dialogue.topics, dialogue.tasks, dialogue.outcome)
@@ -174,11 +174,12 @@ def test_a_third_of_the_shipped_dialogues_is_held_out_and_labelled_whole() -> No
     for dialogue in shipped:
         assert (dialogue.intents or frozenset()) <= set(prompts().intents), dialogue.id
         assert (dialogue.topics or frozenset()) <= {*prompts().topics, "ошибочный звонок"}, dialogue.id
-    fresh = [dialogue for dialogue in held if dialogue.split == "heldout2"]
-    kinds = {intent for dialogue in fresh for intent in dialogue.intents or ()}
-    assert {"buy_car", "service_booking", "complaint", "credit", "wrong_number", "callback_request"} <= kinds
-    languages = [dialogue.conversation.language for dialogue in fresh]
-    assert (languages.count("ru"), languages.count("en")) == (40, 20)
+    for split in ("heldout2", "heldout3"):
+        fresh = [dialogue for dialogue in held if dialogue.split == split]
+        kinds = {intent for dialogue in fresh for intent in dialogue.intents or ()}
+        assert {"buy_car", "service_booking", "complaint", "credit", "wrong_number", "callback_request"} <= kinds
+        languages = [dialogue.conversation.language for dialogue in fresh]
+        assert (languages.count("ru"), languages.count("en")) == (40, 20)
 
 
 def test_what_is_not_labelled_is_not_measured(tmp_path: Path) -> None:

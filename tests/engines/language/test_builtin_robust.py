@@ -175,9 +175,13 @@ def test_whatever_is_said_the_answer_keeps_its_contract(said: list[tuple[str, st
     assert found == analyse(*said, language=language)
 
 
+LEAST_INTENTS = {"heldout": 0.65, "heldout2": 0.65, "heldout3": 0.40}
+"""Micro-F1 by split: a little below what docs/evaluation.md tells."""
+
+
 def test_it_agrees_with_the_labelled_calls_tuned_on_or_not() -> None:
     tune, *held, _ = evaluate(ANALYST).groups
-    assert (tune.group, *(split.group for split in held)) == ("tune", "heldout", "heldout2")
+    assert (tune.group, *(split.group for split in held)) == ("tune", *LEAST_INTENTS)
     assert tune.sentiment_accuracy
     assert tune.intents
     assert tune.sentiment_accuracy >= 0.75
@@ -186,7 +190,7 @@ def test_it_agrees_with_the_labelled_calls_tuned_on_or_not() -> None:
         assert split.sentiment_accuracy
         assert split.intents
         assert split.sentiment_accuracy >= 0.75
-        assert split.intents.f1 >= 0.65, "0.70 is the aim"
+        assert split.intents.f1 >= LEAST_INTENTS[split.group], "0.70 is the aim"
     for split in (tune, *held):
         assert split.valid == 1
         assert split.answers
