@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,11 +13,12 @@ import httpx
 import pytest
 from sqlalchemy import delete, func, select, update
 
+from appliance.engines.language.prompts import ANALYSIS, prompts
 from appliance.models import AiAnalysis, AnalysisVersion, Call, Event, LlmProfile, Pipeline, Reanalysis, ReanalysisTask
 from appliance.services import erasure
 from appliance.store import db
-from tests.conftest import Running, processed, wait_until
-from tests.llm.scripted import Scripted, says, serving, slowly, status, transcript_of, well
+from tests.conftest import ROOT, Running, processed, wait_until
+from tests.llm.scripted import Handler, Scripted, says, serving, slowly, status, transcript_of, well
 from tests.pipeline.test_providers import ADDRESS, TOPICS, heard, profile, remove, started
 
 ORDERS = "/api/admin/reanalysis"
@@ -135,6 +138,62 @@ def test_a_preview_is_kept_apart_and_the_rest_follows_when_it_is_started(
     assert mine == [
         *("reanalysis_preview_read", "reanalysis_started", "reanalysis_preview_read", "reanalysis_previewed"),
     ]
+
+
+STRICTER, NEXT = "  - sentiment is negative where the client had to ask for anything twice.", "next"
+"""A line of a new prompt set, and its version."""
+
+
+@pytest.fixture
+def upgraded(own: Running, tmp_path: Path) -> Iterator[None]:
+    """The worker that analyses has the code of a release whose prompt set is another one."""
+    shutil.copytree(ROOT / "appliance", tmp_path / "appliance")
+    file = tmp_path / ANALYSIS.relative_to(ROOT)
+    text = file.read_text(encoding="utf-8").replace(f'version: "{prompts().version}"', f'version: "{NEXT}"')
+    file.write_text(text.replace("\nuser: |", f"\n{STRICTER}\nuser: |"), encoding="utf-8")
+    own.kill("analysis")
+    own.environment["PYTHONPATH"] = str(tmp_path)
+    own.start("analysis")
+    yield
+    own.kill("analysis")
+    del own.environment["PYTHONPATH"]
+    own.start("analysis")
+
+
+def by_its_prompt(handler: Handler, body: dict[str, Any]) -> None:
+    """A model that does what it is told: what the new prompt set changes is seen in its answers."""
+    is_told = STRICTER.strip() in body["messages"][0]["content"]
+    (well(**OTHERWISE) if is_told else well())(handler, body)
+
+
+def test_a_new_prompt_is_previewed_and_kept_as_a_version_of_each_call(
+    http: httpx.Client, near: Scripted, calls: list[str], upgraded: None
+) -> None:
+    """Same profile, same model: calls may be analysed anew because a release words its questions otherwise."""
+    near.otherwise = by_its_prompt
+    order = ordered(http, calls=calls, preview=2)
+    reached(http, order, "previewed")
+    found = read(http, order, "/preview")
+    for call in found["calls"]:
+        sides = [(call[side]["prompt_version"], call[side]["sentiment"]) for side in ("old", "new")]
+        assert sides == [(prompts().version, "positive"), (NEXT, "negative")]
+        assert (call["old"]["provider"], call["old"]["model"]) == (call["new"]["provider"], call["new"]["model"])
+    table = {row["field"]: row for row in found["differences"]}
+    assert [table[name]["changed"] for name in ("sentiment", "topics", "intents", "summary_words")] == [2, 2, 0, 0]
+    assert {tuple(prompt_versions(http, call_id)) for call_id in calls} == {(prompts().version,)}
+
+    http.post(f"{ORDERS}/{order['id']}/start").raise_for_status()
+    assert reached(http, order, "completed")["done"] == len(calls)
+    for call_id in calls:
+        assert prompt_versions(http, call_id) == [prompts().version, NEXT]
+        assert http.get(f"/api/calls/{call_id}/ai-analysis").json()["prompt_version"] == NEXT
+    assert sentiments(http, calls) == {"negative"}
+
+
+def prompt_versions(http: httpx.Client, call_id: str) -> list[str]:
+    """By which prompt set each analysis of a call was made, the first first."""
+    kept = http.get(f"/api/calls/{call_id}/ai-analysis/versions").raise_for_status().json()["versions"]
+    return [version["prompt_version"] for version in sorted(kept, key=lambda version: version["number"])]
 
 
 def test_a_worker_that_is_killed_loses_no_call_and_analyses_none_twice(
