@@ -175,7 +175,7 @@ def test_whatever_is_said_the_answer_keeps_its_contract(said: list[tuple[str, st
     assert found == analyse(*said, language=language)
 
 
-LEAST_INTENTS = {"heldout": 0.65, "heldout2": 0.65, "heldout3": 0.40}
+LEAST_INTENTS = {"heldout": 0.75, "heldout2": 0.75, "heldout3": 0.65}
 """Micro-F1 by split: a little below what docs/evaluation.md tells."""
 
 

@@ -1,4 +1,7 @@
-"""The analyst without a language model: lemmas, a lexicon, a dealership ontology. Deterministic and honest."""
+"""The analyst without a language model: lemmas, a lexicon, a dealership ontology and a classifier of intents.
+
+Deterministic and honest.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Sequence
 
 from appliance.engines.language import Analysis, AnalysisRecord, Conversation, Used
 from appliance.engines.language.builtin.actions import action_items, intents_of_tasks, tasks_of
+from appliance.engines.language.builtin.classifier import intents_by
 from appliance.engines.language.builtin.details import details_of
 from appliance.engines.language.builtin.lemmas import read
 from appliance.engines.language.builtin.ontology import intents_of, ontology, topics_of, with_feeling
@@ -35,7 +39,8 @@ class BuiltinAnalyst:
         sentiment = label_of(score)
         wanted = intents_of(said, language)
         tasks = tasks_of(said, language, wanted)
-        intents = with_feeling([*wanted, *intents_of_tasks(tasks, wanted)], score)
+        plain = with_feeling([*wanted, *intents_of_tasks(tasks, wanted)], score)
+        intents = intents_by(said, plain)
         found = topics_of(said, language, topics, intents)
         items = action_items(tasks, language)
         analysis = Analysis(
@@ -46,7 +51,7 @@ class BuiltinAnalyst:
             summary=summarise(said, language, found, items, sentiment),
             action_items=items,
             language=language,
-            details=details_of(said, language, intents, tasks),
+            details=details_of(said, language, plain, tasks),
         )
         return AnalysisRecord(analysis, self.provider, self.model, ontology().version)
 
