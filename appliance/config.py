@@ -100,7 +100,8 @@ class Settings(BaseSettings):
     speech_slice_s: float = Field(
         15,
         ge=0,
-        description="Seconds after which a call that is being recognised makes way for one whose turn is before it.",
+        description="Seconds of recognition, or of telling voices apart, after which a call makes way for one whose "
+        "turn is before it.",
     )
     transcribe_languages: CommaSeparated = Field(
         ("ru", "en", "kk"), description="Languages to choose from (ISO 639-1), separated by commas; empty: all."

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
+
+from appliance import __version__
 
 
 class Recall(Protocol):
@@ -21,3 +26,30 @@ class Recall(Protocol):
 def afresh(_question: Any, work: Callable[[], Any]) -> Any:
     """Remembers nothing."""
     return work()
+
+
+def in_files(folder: Path, recall: Recall, between: Callable[[], None] = lambda: None) -> Recall:
+    """Keeps answers in files of a folder, and with `recall` no more than that they were given.
+
+    For what must not outlive the folder and no database is to hold. An answer that was given, but is not there (it was
+    on another machine, or is cut off because the power failed), is worked out again; then `between` is called, which
+    may raise as `recall` may.
+    """
+
+    def ask(question: Any, work: Callable[[], Any]) -> Any:
+        file = folder / f"{hashlib.sha256(json.dumps([__version__, question]).encode()).hexdigest()}.json"
+
+        def write() -> None:
+            part = file.with_suffix(".part")
+            part.write_text(json.dumps(work()))
+            part.replace(file)
+
+        recall(question, write)
+        try:
+            return json.loads(file.read_text())
+        except (FileNotFoundError, ValueError):
+            write()
+            between()
+            return json.loads(file.read_text())
+
+    return ask

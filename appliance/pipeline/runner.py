@@ -106,9 +106,8 @@ def run_next(queue: Queue, equipment: Equipment) -> Ran | None:
     with logs.bind(call_id=str(call_id), stage=stage.name):
         try:
             with heartbeat(lambda session: pipelines.renew(session, call_id, owner, lease_s), lease_s) as check:
-                steps = Steps(
-                    call_id, owner, facts.spent_ms, _slice(call_id, mine, equipment.settings.speech_slice_s, check)
-                )
+                between = _slice(call_id, mine, equipment.settings.speech_slice_s, check)
+                steps = Steps(call_id, owner, facts.spent_ms, between)
                 context = StageContext(
                     call_id,
                     facts.type,
@@ -120,6 +119,7 @@ def run_next(queue: Queue, equipment: Equipment) -> Ran | None:
                     check,
                     facts.manager_channel,
                     steps.of,
+                    between,
                     lambda: steps.elapsed_ms / 1000,
                 )
                 done = _run_and_record(stage, context, owner, steps)

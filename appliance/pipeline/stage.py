@@ -36,6 +36,8 @@ class StageContext:
 
     Takes what the answers hang on besides the questions: where that has changed, nothing is recalled. Once in a run.
     """
+    between: Callable[[], None] = lambda: None
+    """Called by `recall` after each step; raises where the stage is to end for now: what was kept is not lost."""
     elapsed_s: Callable[[], float] = lambda: 0.0
     """What the stage has taken so far, earlier runs included."""
 

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import io
 import wave
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
 
+from appliance.config import Settings
 from appliance.engines import audio
 from appliance.engines.speech import SAMPLE_RATE
-from appliance.models import Pipeline, StageStep
-from appliance.store import db
+from appliance.models import Pipeline, StageOutput, StageStep
+from appliance.pipeline.assign_roles import AssignRoles
+from appliance.pipeline.diarize import Diarize
+from appliance.pipeline.equipment import Equipment
+from appliance.pipeline.stage import StageContext
+from appliance.store import db, pipelines, steps
 from tests.conftest import SAMPLES, Running, _free_port, processed, upload, wait_until
 from tests.pipeline.test_crash import assert_done_once, count, state_of
 
@@ -40,6 +49,20 @@ def long_call(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, bytes]:
     return "long.wav", file.getvalue()
 
 
+@pytest.fixture(scope="module")
+def long_mono_call(long_call: tuple[str, bytes]) -> tuple[str, bytes]:
+    """The same through one microphone."""
+    with wave.open(io.BytesIO(long_call[1])) as stereo:
+        sound = np.frombuffer(stereo.readframes(stereo.getnframes()), "<i2").reshape(-1, 2)
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(SAMPLE_RATE)
+        out.writeframes(sound.sum(axis=1).clip(-32768, 32767).astype("<i2").tobytes())
+    return "long-mono.wav", file.getvalue()
+
+
 def worker(apart: Running) -> Running:
     """A speech worker whose slices last a second."""
     return Running(apart.site, _free_port(), environment={"SPEECH_SLICE_S": "1"})
@@ -50,6 +73,27 @@ def steps_of(call_id: str) -> dict[int, str]:
     with db.connect() as connection:
         found = connection.execute("SELECT position, xmin::text FROM stage_steps WHERE call_id = %s", (call_id,))
         return dict(found.fetchall())
+
+
+def steps_kept(call_id: str) -> list[steps.Step]:
+    with db.unit_of_work() as session:
+        return steps.kept(session, UUID(call_id))
+
+
+def finished(call_id: str, stage: str) -> datetime:
+    """When a stage was done."""
+    with db.unit_of_work() as session:
+        return session.get_one(StageOutput, (UUID(call_id), stage)).created_at
+
+
+def told_apart_in_one_go(call_id: str, recording: bytes, folder: Path) -> dict[str, Any]:
+    """What the stage comes to where nothing interrupts it, from what was recognised in the call."""
+    equipment = Equipment(Settings.offline().model_copy(update={"data_dir": folder}), stored=False)
+    (folder / "recording").write_bytes(recording)
+    audio.decode(folder / "recording", equipment.scratch(call_id) / "samples.s16")
+    with db.unit_of_work() as session:
+        outputs = pipelines.outputs(session, UUID(call_id))
+    return Diarize().run(StageContext(UUID(call_id), "incoming", "", "", outputs, equipment, lambda _: None))
 
 
 def row_of(call_id: str) -> Pipeline:
@@ -84,6 +128,39 @@ def test_a_short_call_overtakes_a_long_one(
     assert_done_once(short)
     assert count(StageStep, long) == 0
     assert row_of(long).spent_ms == 0
+
+
+def test_a_short_call_overtakes_a_long_one_whose_voices_are_told_apart(
+    apart: Running, people: dict[str, str], long_mono_call: tuple[str, bytes], tmp_path: Path
+) -> None:
+    """One worker; nothing of the voices is in the database, and nothing is left of them at the end.
+
+    Who said what is the same as in one go.
+    """
+    http = apart.client(people["admin"])
+    apart.start("housekeeping", "analysis")
+    mine = worker(apart)
+    mine.start("speech")
+    try:
+        long: str = upload(http, long_mono_call).json()["id"]
+        wait_until(lambda: row_of(long).stage == "diarize" and len(steps_of(long)) > 1, 600, "the first voices")
+        assert {step.answer for step in steps_kept(long)} == {None}
+        short: str = upload(http, SAMPLES / SHORT).json()["id"]
+        assert processed(http, short, 300)["status"] == "completed"
+        assert processed(http, long, 600)["status"] == "completed"
+    finally:
+        mine.kill("speech")
+    assert finished(short, AssignRoles.name) < finished(long, Diarize.name)
+    lines = [line for line in mine.log("speech").splitlines() if "stage_made_way" in line and long in line]
+    assert any("diarize" in line for line in lines)
+    assert_done_once(long)
+    assert_done_once(short)
+    assert count(StageStep, long) == 0
+    assert not (apart.site.data_dir / "scratch" / long).exists()
+    with db.unit_of_work() as session:
+        in_slices = pipelines.outputs(session, UUID(long))[Diarize.name]
+    assert in_slices["segments"]
+    assert in_slices == told_apart_in_one_go(long, long_mono_call[1], tmp_path)
 
 
 def test_a_killed_worker_costs_a_long_call_no_more_than_a_moment(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from appliance.engines.recall import Recall, afresh
 from appliance.engines.speech import Sound
 
 
@@ -28,12 +29,18 @@ class Diarizer(Protocol):
     name: str
 
     def diarize(
-        self, samples: Sound, *, speakers: int = 2, on_progress: Callable[[float], None] = lambda _: None
+        self,
+        samples: Sound,
+        *,
+        speakers: int = 2,
+        on_progress: Callable[[float], None] = lambda _: None,
+        recall: Recall = afresh,
     ) -> list[SpeakerTurn]:
         """Turns in order of time, without overlap, of at most `speakers` voices; empty where nobody speaks.
 
         Of two voices one may be followed by a third, which takes its place to the end: see diarization.handover.
-        on_progress: told the share that is done, 0-1; what it raises ends the work. Raises EngineError.
+        on_progress: told the share that is done, 0-1; what it raises ends the work. recall: of a diarizer that works in
+        steps. Raises EngineError.
         """
         ...
 

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from appliance.engines.diarization import SpeakerTurn
 from appliance.engines.diarization.attribution import SENTENCE_END
 from appliance.engines.diarization.clustering import windows_of
-from appliance.engines.diarization.embedding import VoiceEncoder, stretch
+from appliance.engines.diarization.embedding import VoiceEncoder
 from appliance.engines.diarization.pitch import median_pitch
 from appliance.engines.diarization.turns import in_order_of_appearance
+from appliance.engines.recall import Recall, afresh
 from appliance.engines.roles import lead_of
 from appliance.engines.speech import SAMPLE_RATE, Sound, SpokenSegment
 from appliance.engines.voice_activity import Region
@@ -70,12 +71,14 @@ def _sentence(start_ms: int, end_ms: int, text: str) -> Sentence:
     return Sentence(start_ms, max(start_ms, end_ms), lead_of(text), text.rstrip().endswith("?"))
 
 
-def parted(samples: Sound, segments: Sequence[SpokenSegment], encoder: VoiceEncoder) -> list[SpeakerTurn]:
+def parted(
+    samples: Sound, segments: Sequence[SpokenSegment], encoder: VoiceEncoder, recall: Recall = afresh
+) -> list[SpeakerTurn]:
     """Turns of the client and the manager of a call whose words show that both speak; numbered as they appear."""
     sentences = sentences_of(segments)
     if len(sentences) < 2:
         return [SpeakerTurn(s.start_ms, s.end_ms, 0) for s in sentences]
-    manager = probabilities(_sounds(samples, sentences, encoder), sentences)
+    manager = probabilities(_sounds(samples, sentences, encoder, recall), sentences)
     turns, reached = [], 0
     for sentence, probability in zip(sentences, manager, strict=True):
         turn = SpeakerTurn(max(sentence.start_ms, reached), max(sentence.end_ms, reached), int(probability > 0.5))
@@ -84,11 +87,11 @@ def parted(samples: Sound, segments: Sequence[SpokenSegment], encoder: VoiceEnco
     return in_order_of_appearance(turns)
 
 
-def _sounds(samples: Sound, sentences: Sequence[Sentence], encoder: VoiceEncoder) -> Array:
+def _sounds(samples: Sound, sentences: Sequence[Sentence], encoder: VoiceEncoder, recall: Recall) -> Array:
     """How each sentence sounds, [sentences, DIMENSIONS + 1]: components of its voice, and pitch."""
     regions = [Region(s.start_ms, max(s.end_ms, s.start_ms + 1)) for s in sentences]
     windows = [windows_of([region]) for region in regions]
-    vectors = encoder.embed(stretch(samples, window) for of_one in windows for window in of_one)
+    vectors = encoder.embed(samples, [window for of_one in windows for window in of_one], recall=recall)
     borders = np.cumsum([0, *(len(of_one) for of_one in windows)])
     means = np.stack([vectors[first:last].mean(axis=0) for first, last in pairwise(borders)]).astype(np.float64)
     means /= np.linalg.norm(means, axis=1, keepdims=True)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance.engines.diarization import CLUSTERING, SpeakerTurn
-from appliance.engines.diarization.embedding import WINDOW_MS, VoiceEncoder, stretch
+from appliance.engines.diarization.embedding import WINDOW_MS, VoiceEncoder
 from appliance.engines.diarization.handover import OTHER_VOICE, by_sides
 from appliance.engines.diarization.turns import bridged, in_order_of_appearance
-from appliance.engines.speech import Samples, Sound
+from appliance.engines.recall import Recall, afresh
+from appliance.engines.speech import Sound
 from appliance.engines.voice_activity import Region, speech_regions
 
 STEP_MS = 300
@@ -21,9 +22,6 @@ SHORTEST_MS = 120
 
 MOST_WINDOWS = 1500
 """Linkage takes the square of this in memory; of longer calls a regular sample is clustered, the rest assigned."""
-
-TOLD_EVERY = 64
-"""Windows between two reports of progress: about as many as are embedded in a second."""
 
 FEWEST_WINDOWS = 4
 """With fewer there are no two merges to compare: one voice."""
@@ -59,14 +57,19 @@ class ClusteringDiarizer:
         self._encoder = encoder
 
     def diarize(
-        self, samples: Sound, *, speakers: int = 2, on_progress: Callable[[float], None] = lambda _: None
+        self,
+        samples: Sound,
+        *,
+        speakers: int = 2,
+        on_progress: Callable[[float], None] = lambda _: None,
+        recall: Recall = afresh,
     ) -> list[SpeakerTurn]:
         """See Diarizer."""
-        regions = speech_regions(samples, SHORTEST_MS)
+        regions = speech_regions(samples, SHORTEST_MS, recall=recall)
         windows = windows_of(regions)
         if not windows:
             return []
-        vectors = self._encoder.embed(_stretches(samples, windows, on_progress))
+        vectors = self._encoder.embed(samples, windows, recall=recall, on_progress=on_progress)
         third = with_third(vectors) if speakers == 2 else None
         if third is not None and (three := by_sides(_told(regions, windows, vectors @ third.T))):
             return bridged(three)
@@ -91,13 +94,6 @@ def windows_of(regions: Sequence[Region]) -> list[Region]:
 
 def _told(regions: Sequence[Region], windows: Sequence[Region], similarity: NDArray[np.float32]) -> list[SpeakerTurn]:
     return in_order_of_appearance(turns_of(regions, windows, similarity))
-
-
-def _stretches(samples: Sound, windows: Sequence[Region], on_progress: Callable[[float], None]) -> Iterator[Samples]:
-    for number, window in enumerate(windows):
-        if number % TOLD_EVERY == 0:
-            on_progress(number / len(windows))
-        yield stretch(samples, window)
 
 
 def voices(windows: Sequence[Region], vectors: NDArray[np.float32], speakers: int) -> NDArray[np.float32]:

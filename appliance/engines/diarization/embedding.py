@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import base64
+import zlib
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.engines.recall import Recall, afresh
 from appliance.engines.speech import SAMPLE_RATE, Samples, Sound
 from appliance.engines.voice_activity import Region
 from appliance.errors import EngineError
@@ -21,7 +23,12 @@ MELS, FFT, HOP = 40, 400, 160
 LEVEL_DBFS = -30.0
 """Loudness that the encoder expects."""
 
+VALUES = 256
+
 BATCH = 64
+"""Windows that are embedded at a time, in about a second: a step, before which progress is told."""
+
+KEPT_AS = "<f4"
 
 
 @lru_cache
@@ -44,7 +51,7 @@ WINDOW_MS = 1200
 """Long enough for a voice, short enough for a reply: the encoder was trained on 1.6 s, turns are often shorter."""
 
 
-def stretch(samples: Sound, region: Region) -> Samples:
+def _stretch(samples: Sound, region: Region) -> Samples:
     """The samples of a region, brought to WINDOW_MS: a short one is repeated, a long one cut off."""
     per_ms = SAMPLE_RATE // 1000
     wanted = WINDOW_MS * per_ms
@@ -69,17 +76,33 @@ class VoiceEncoder:
         except Exception as error:  # noqa: BLE001 - the library's own exceptions have no common base
             raise EngineError("speaker_weights_unusable", f"{weights} cannot be loaded: {error}") from None
 
-    def embed(self, windows: Iterable[Samples]) -> NDArray[np.float32]:
-        """Unit vectors [windows, 256] of stretches of equal length, brought to one loudness.
+    def embed(
+        self,
+        samples: Sound,
+        windows: Sequence[Region],
+        *,
+        through: Callable[[Samples], Samples] = lambda heard: heard,
+        recall: Recall = afresh,
+        on_progress: Callable[[float], None] = lambda _: None,
+    ) -> NDArray[np.float32]:
+        """Unit vectors [windows, 256] of what is heard in each window, brought to one length and one loudness.
 
-        Takes the windows batch by batch: overlapping windows of an hour are four times its samples.
+        through: what becomes of each before it is listened to. on_progress: told the share that is done, 0-1, before
+        every BATCH windows, which are a step; what it raises ends the work. Overlapping windows of an hour are four
+        times its samples, so they are cut out batch by batch.
         """
-        source = iter(windows)
-        parts = []
-        while batch := list(islice(source, BATCH)):
-            mels = np.stack([mel_spectrogram(_levelled(window)) for window in batch])
-            parts.append(self._session.run(None, {"mels": mels})[0])
-        return np.concatenate(parts) if parts else np.zeros((0, 256), np.float32)
+        parts = [np.zeros((0, VALUES), np.float32)]
+        for first in range(0, len(windows), BATCH):
+            on_progress(first / len(windows))
+            heard = [_stretch(samples, window) for window in windows[first : first + BATCH]]
+
+            def listen(heard: Sequence[Samples] = heard) -> str:
+                mels = np.stack([mel_spectrogram(_levelled(through(window))) for window in heard])
+                return base64.b64encode(self._session.run(None, {"mels": mels})[0].astype(KEPT_AS).tobytes()).decode()
+
+            kept = recall(["voices", windows[first].start_ms, zlib.crc32(np.stack(heard).tobytes())], listen)
+            parts.append(np.frombuffer(base64.b64decode(kept), KEPT_AS).reshape(-1, VALUES).astype(np.float32))
+        return np.concatenate(parts)
 
 
 def _levelled(window: Samples) -> Samples:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from appliance.engines.diarization import SpeakerTurn
 from appliance.engines.diarization.attribution import SpeakerSegment
-from appliance.engines.diarization.embedding import WINDOW_MS, VoiceEncoder, stretch
+from appliance.engines.diarization.embedding import WINDOW_MS, VoiceEncoder
+from appliance.engines.recall import Recall, afresh
 from appliance.engines.speech import SAMPLE_RATE, Sound
 from appliance.engines.telephone import in_band
 from appliance.engines.voice_activity import Region
@@ -66,7 +67,7 @@ class HandoverFinder:
     def __init__(self, encoder: VoiceEncoder) -> None:
         self._encoder = encoder
 
-    def moment_ms(self, samples: Sound, said: Sequence[Region]) -> int | None:
+    def moment_ms(self, samples: Sound, said: Sequence[Region], recall: Recall = afresh) -> int | None:
         """When another voice takes over among what is said in a channel, to the end; None where one person speaks."""
         if sum(region.end_ms - region.start_ms for region in said) < 2 * LEAST_MS:
             return None
@@ -75,7 +76,7 @@ class HandoverFinder:
         every = -(-len(windows) // MOST_WINDOWS)
         windows = windows[::every]
         # In a telephone's band alone: who goes on by another line, or hands-free, is not to sound like another person.
-        vectors = self._encoder.embed(in_band(stretch(samples, window)) for window in windows)
+        vectors = self._encoder.embed(samples, windows, through=in_band, recall=recall)
         return handed_over_ms(samples, windows, vectors, LEAST_MS / every)
 
 

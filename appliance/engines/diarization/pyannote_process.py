@@ -22,6 +22,7 @@ import numpy as np
 from appliance.engines.diarization import SpeakerTurn, name_of
 from appliance.engines.diarization.handover import by_sides
 from appliance.engines.diarization.turns import in_order_of_appearance
+from appliance.engines.recall import Recall, afresh
 from appliance.engines.speech import SAMPLE_RATE, Sound
 from appliance.errors import EngineError
 
@@ -76,6 +77,7 @@ class PyannoteDiarizer:
         *,
         speakers: int = 2,
         on_progress: Callable[[float], None] = lambda _: None,
+        recall: Recall = afresh,  # noqa: ARG002 - its pipeline takes a recording whole
     ) -> list[SpeakerTurn]:
         """See Diarizer. Raises EngineError; what `on_progress` raises ends the process's work."""
         if len(samples) < SHORTEST:
