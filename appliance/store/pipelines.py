@@ -398,7 +398,7 @@ def count_due(session: Session) -> int:
 def outputs(session: Session, call_id: UUID) -> dict[str, dict[str, Any]]:
     """What the stages of a call have produced so far."""
     rows = session.execute(select(StageOutput.stage, StageOutput.output).where(StageOutput.call_id == call_id))
-    return dict(rows.tuples().all())
+    return {row.stage: row.output for row in rows}
 
 
 def lock_housekeeping(session: Session) -> bool:
