@@ -134,10 +134,12 @@ evaluate: .venv/.installed ## Measure the demo weights in both engines
 bundle: .venv/.installed .venv-bundle/.installed ## Build the archive to install from without internet (BUNDLE="--target debian12 --variant cpu")
 	@$(BIN)/python -m installer.bundle $(BUNDLE)
 
+TARGET ?= debian12
+
 .PHONY: test-appliance
-test-appliance: .venv/.installed .venv-bundle/.installed ## Install, use and upgrade a bundle on a bare Debian 12 without network (root, debootstrap)
-	@$(BIN)/python -m installer.bundle --out build/appliance --key build/appliance/signing-key
-	@tests/appliance/run.sh build/appliance/call-analytics-*-debian12-cpu.tar build/appliance/signing-key
+test-appliance: .venv/.installed .venv-bundle/.installed ## Install, use and upgrade a bundle on a bare system without network (root, debootstrap; TARGET=ubuntu24.04)
+	@$(BIN)/python -m installer.bundle --target $(TARGET) --out build/appliance --key build/appliance/signing-key
+	@tests/appliance/run.sh build/appliance/call-analytics-*-$(TARGET)-cpu.tar build/appliance/signing-key
 
 .PHONY: docs
 docs: .venv/.installed-dev ## Write docs/api.md from the application itself

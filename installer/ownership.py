@@ -36,6 +36,8 @@ def hand_over(site: Site) -> None:
         accounts.give(site.env_file.resolve().parent, "root", 0o750, group)
     accounts.give(site.data_dir / "ports.json", "root", 0o644)
     accounts.give(site.data_dir / "postgres-admin.password", "root", 0o600)
+    if site.own_database:
+        site.owner_password()  # made now: after the first start it would be root's until the next one
     accounts.give(site.data_dir / "postgres-owner.password", layout.USER, 0o400)  # for backups
     accounts.give(site.logs.resolve(), "root", 0o750, group)
     accounts.give(site.run_dir.resolve(), "root", 0o751)

@@ -132,8 +132,9 @@ class Site:
             shutil.rmtree(self.data_dir / name, ignore_errors=True)
         inner = (self.data_dir / name for name in ("spool", "scratch", "metrics"))
         for folder in (self.logs, self.run_dir, self.backups, *inner):
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o700)
+            place = folder.resolve()  # what a link leads to may be gone: systemd removes /run/... with a stop
+            place.mkdir(parents=True, exist_ok=True)
+            place.chmod(0o700)
 
     def facts(self) -> dict[str, str]:
         """The settings file as a mapping; empty before the first preparation."""
@@ -204,13 +205,14 @@ class Site:
             facts["LOCAL_LLM_URL"] = f"http://127.0.0.1:{inner['vllm']}/v1"
             facts["LOCAL_LLM_API_KEY"] = facts.get("LOCAL_LLM_API_KEY") or secrets.token_hex(32)
         facts.setdefault("MODELS_DIR", str(self.data_dir / "models"))
-        self._write(facts)
+        self.replace_settings(facts)
 
     def change_settings(self, **changed: str) -> None:
         """Write these into the settings file and keep the others."""
-        self._write(self.facts() | changed)
+        self.replace_settings(self.facts() | changed)
 
-    def _write(self, facts: dict[str, str]) -> None:
+    def replace_settings(self, facts: dict[str, str]) -> None:
+        """Write the settings file with these alone."""
         text = "# Settings of the appliance; secrets inside. See docs/settings.md.\n"
         text += "".join(f"{name}={value}\n" for name, value in sorted(facts.items()))
         _write_secret(self.env_file.resolve(), text)  # in production a link to /etc

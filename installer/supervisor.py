@@ -157,7 +157,9 @@ def start(site: Site) -> None:
     """Start supervisor in the background; it outlives the shell."""
     command = [str(Path(sys.prefix) / "bin" / "supervisord"), "-c", str(site.data_dir / "supervisor.conf")]
     # The installation's own file says where it lies and listens: what the caller's shell says may be relative, or old.
-    environment = {name: value for name, value in os.environ.items() if name not in {"DATA_DIR", "PORT"}}
+    # Nor are its processes to tell systemd that the unit is ready, as PostgreSQL and Swift would.
+    theirs = {"DATA_DIR", "PORT", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"}
+    environment = {name: value for name, value in os.environ.items() if name not in theirs}
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", env=environment)
     if done.returncode:
         raise StepFailed(step="supervisord", reason=(done.stderr or done.stdout).strip()[-400:])

@@ -18,6 +18,13 @@ export DATA_DIR={layout.DATA} APPLIANCE_ENV_FILE={layout.DATA}/appliance.env MOD
 cd /
 if [ "$(id -u)" -eq 0 ]; then
     install -d -o root -g root -m 0751 {layout.RUN}
+    # Under systemd the tree is a unit: one started beside it would be nobody's, and its watchdog would undo a stop.
+    if [ -d /run/systemd/system ] && [ $# -eq 1 ]; then
+        case "$1" in
+            up) exec systemctl start {UNITS[0]} {UNITS[1]} ;;
+            down) exec systemctl stop {UNITS[0]} ;;
+        esac
+    fi
     case "${{1:-}} ${{2:-}}" in
         # What starts and stops processes of several users, or takes them off the machine, is root's.
         "up "* | "down "* | "uninstall "* | "backup restore" | "node add" | "node remove" | "node join")
@@ -54,7 +61,7 @@ class Tree:
             # It may have been given up; one that was never loaded has nothing to forget.
             forget = ["systemctl", "reset-failed", UNITS[0]]
             subprocess.run(forget, capture_output=True, check=False)
-            self.journal.run("systemctl", "start", UNITS[0], *timers)
+            self.journal.run("systemctl", "start", *UNITS[:2], *timers)
         else:
             self.command("up", PORT=facts().get("PORT", "8000"))
 

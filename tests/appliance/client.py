@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 SAMPLE = Path("/opt/call-analytics/current/samples/ru-test-drive.mp3")
-TOKEN = Path("/tmp/token")
+TOKEN = Path("/root/token")
 
 url, command, *arguments = sys.argv[1:]
 trust = ssl.create_default_context(cafile="/etc/call-analytics/tls/ca.pem")

@@ -1,10 +1,15 @@
 #!/bin/bash
 # Runs in a bare system with no network at all: install, use, stop and start, install again, damage, downgrade.
+# In two parts: where systemd runs, the machine is started anew in between.
 set -euo pipefail
-bundle=$1 port=$2
+part=$1 bundle=$2 port=$3
 say() { printf '\n=== %s  (%s s)\n' "$1" "$SECONDS"; }
 api() { /opt/call-analytics/current/.venv/bin/python /root/client.py "https://localhost:$port" "$@"; }
+booted() { [ -d /run/systemd/system ]; }
+tell() { if booted; then journalctl --no-pager --lines=60 --unit='call-analytics*'; fi; }
+trap '[ $? = 0 ] || tell' EXIT
 
+install() {
 say "no route leads anywhere"
 ! ip route 2>/dev/null | grep . || exit 1
 ! (exec 3<>/dev/tcp/192.0.2.1/80) 2>/dev/null || exit 1
@@ -17,8 +22,8 @@ rm -rf /tmp/damaged
 [ ! -e /opt/call-analytics ]
 
 say "install"
-"$bundle/install" --port "$port" --language en --admin boss@dealer.example | tee /tmp/install.out
-password=$(sed -n 's#^boss@dealer.example / \([^ ]*\) .*#\1#p' /tmp/install.out)
+"$bundle/install" --port "$port" --language en --admin boss@dealer.example | tee /root/install.out
+password=$(sed -n 's#^boss@dealer.example / \([^ ]*\) .*#\1#p' /root/install.out)
 [ -n "$password" ]
 ! grep -rqF "$password" /var/log/call-analytics || exit 1
 [ "$(stat -c '%a %U:%G' /etc/call-analytics/appliance.env)" = "640 root:call-analytics" ]
@@ -46,17 +51,64 @@ for user in db store api speech analysis house; do ! as $user cat $data/postgres
 say "a call is analysed, over HTTPS by the certificate that the install made"
 api login boss@dealer.example "$password"
 call=$(api upload)
-api processed "$call" >/tmp/call.json
-cat /tmp/call.json
+echo "$call" >/root/call
+api processed "$call" >/root/call.json
+cat /root/call.json
 
 say "the demo password is refused"
 ! APPLIANCE_PASSWORD=password123 call-analytics users create x@dealer.example --name X || exit 1
+if booted; then under_systemd; fi
+}
+
+under_systemd() {
+say "systemd runs it, watches it, and lets it do no more than it must"
+systemctl status --no-pager --lines=0 call-analytics.service call-analytics.target call-analytics-backup.timer
+systemctl is-active call-analytics.service call-analytics.target call-analytics-backup.timer
+systemctl is-enabled call-analytics.service call-analytics.target call-analytics-backup.timer
+systemctl --failed --no-legend | grep . && exit 1
+systemd-analyze security --no-pager call-analytics.service | tail -1
+for process in /proc/[0-9]*; do
+    case "$(stat -c %U "$process" 2>/dev/null)" in
+        call-analytics*) grep -q '^CapEff:.0*$' "$process/status" && grep -q '^NoNewPrivs:.1$' "$process/status" ;;
+    esac || { cat "$process/cmdline" "$process/status"; exit 1; }
+done
+
+say "a nightly backup is made at its time, and now"
+systemctl list-timers --no-pager call-analytics-backup.timer
+systemctl start call-analytics-backup.service
+backup=$(call-analytics backup list /var/backups/call-analytics | tail -1 | cut -d' ' -f1)
+call-analytics backup verify "$backup"
+
+say "what answers nobody any more is started anew by the watchdog"
+mkdir -p /etc/systemd/system/call-analytics.service.d
+printf '[Service]\nWatchdogSec=50\n' >/etc/systemd/system/call-analytics.service.d/test.conf
+systemctl daemon-reload
+systemctl restart call-analytics.service
+before=$SECONDS
+for process in /proc/[0-9]*; do
+    [ "$(stat -c %U "$process" 2>/dev/null)" != call-analytics-api ] || kill -STOP "${process#/proc/}"
+done
+until [ "$(systemctl show -P NRestarts call-analytics.service)" = 1 ]; do [ $((SECONDS - before)) -lt 180 ]; sleep 1; done
+until systemctl is-active --quiet call-analytics.service; do [ $((SECONDS - before)) -lt 300 ]; sleep 1; done
+echo "serves again after $((SECONDS - before)) s"
+api processed "$call" | cmp - /root/call.json
+rm -r /etc/systemd/system/call-analytics.service.d
+systemctl daemon-reload
+}
+
+go_on() {
+call=$(cat /root/call)
+if booted; then
+    say "after the machine was started anew it serves by itself"
+    systemctl is-active call-analytics.service call-analytics.target call-analytics-backup.timer
+    api processed "$call" | cmp - /root/call.json
+fi
 
 say "stop and start keep everything"
 call-analytics down
 ! call-analytics status || exit 1
 PORT=$port call-analytics up
-api processed "$call" | cmp - /tmp/call.json
+api processed "$call" | cmp - /root/call.json
 
 say "a backup takes the place of what is there"
 call-analytics backup make /var/lib/call-analytics/backup/here
@@ -65,13 +117,13 @@ call-analytics backup verify "$backup"
 call-analytics down
 call-analytics backup restore "$backup" --replace
 PORT=$port call-analytics up
-api processed "$call" | cmp - /tmp/call.json
+api processed "$call" | cmp - /root/call.json
 
 say "installing again changes nothing"
 before=$(sha256sum /etc/call-analytics/appliance.env)
 "$bundle/install" --port "$port" --language ru
 [ "$before" = "$(sha256sum /etc/call-analytics/appliance.env)" ]
-api processed "$call" | cmp - /tmp/call.json
+api processed "$call" | cmp - /root/call.json
 call-analytics bundle verify "$bundle"
 
 say "upgrade to the next version"
@@ -79,7 +131,7 @@ say "upgrade to the next version"
 call-analytics status
 [ "$(readlink /opt/call-analytics/current)" = releases/0.2.0 ]
 api /api/health | grep -q '"0.2.0"'
-api processed "$call" | cmp - /tmp/call.json
+api processed "$call" | cmp - /root/call.json
 
 say "a downgrade is refused with the reason"
 ! "$bundle/install" --language en >/tmp/downgrade.out || exit 1
@@ -91,7 +143,7 @@ say "an upgrade that fails in its migration, after it has deleted data, returns 
 [ "$(readlink /opt/call-analytics/current)" = releases/0.2.0 ]
 call-analytics status
 api /api/health | grep -q '"0.2.0"'
-api processed "$call" | cmp - /tmp/call.json
+api processed "$call" | cmp - /root/call.json
 
 say "off the machine, the data stay, and an installation finds them again"
 call-analytics uninstall --yes
@@ -99,7 +151,7 @@ call-analytics uninstall --yes
 ! ls /etc/systemd/system/call-analytics* 2>/dev/null || exit 1
 ! find /proc -maxdepth 1 -user call-analytics 2>/dev/null | grep . || exit 1
 /srv/next/install --port "$port" --language ru
-api processed "$call" | cmp - /tmp/call.json
+api processed "$call" | cmp - /root/call.json
 
 say "off the machine with everything"
 ! echo n | call-analytics uninstall || exit 1
@@ -107,3 +159,6 @@ call-analytics uninstall --with-data --yes
 ! ls -d /opt/call-analytics /var/lib/call-analytics /etc/call-analytics /var/log/call-analytics 2>/dev/null || exit 1
 ! id call-analytics 2>/dev/null || exit 1
 ! call-analytics status 2>/dev/null || exit 1
+}
+
+"$part"

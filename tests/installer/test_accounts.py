@@ -85,12 +85,7 @@ def site(users: None) -> Iterator[Site]:
         made.make_folders()
         for name in ("postgres/base", "swift/etc", "swift/srv/d1", "models"):
             (made.data_dir / name).mkdir(parents=True)
-        for file in (
-            "postgres/PG_VERSION",
-            "swift/etc/proxy.conf",
-            "swift/srv/d1/recording",
-            "postgres-owner.password",
-        ):
+        for file in ("postgres/PG_VERSION", "swift/etc/proxy.conf", "swift/srv/d1/recording"):
             (made.data_dir / file).write_text("secret")
         made.choose_ports()
         made.write_settings(8000, demo=False)

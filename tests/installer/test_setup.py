@@ -195,6 +195,14 @@ def test_systemd_finds_no_fault_with_the_unit_files(tmp_path: Path) -> None:
         assert "call-analytics" not in done.stderr, done.stderr
 
 
+def test_a_start_finds_its_run_folder_gone_as_systemd_leaves_it(tmp_path: Path) -> None:
+    """An upgrade and a restoration start PostgreSQL while the unit is stopped, and with it its folder is removed."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "run").symlink_to(tmp_path / "run" / "call-analytics")
+    Site(tmp_path / "data").make_folders()
+    assert (tmp_path / "run" / "call-analytics").stat().st_mode & 0o777 == 0o700
+
+
 def test_readiness_is_told_to_systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
