@@ -85,6 +85,7 @@ def build(folder: Path, target: dict[str, Any], chosen: argparse.Namespace, scra
         into = folder / name
         wheels.collect(ROOT / lock, target["python"], into)
         listed += wheels.licences(into, folder / "licences" / "python")
+    wheels.share(folder / name for name in locks)
     table = "".join(f"{package}\t{version}\t{licence}\n" for package, version, licence in sorted(set(listed)))
     (folder / "licences" / "python.tsv").write_text(table, encoding="utf-8")
     (folder / "weights").mkdir()
@@ -126,9 +127,13 @@ def _inventory(folder: Path, locks: Iterable[str]) -> None:
 
 
 def _show(folder: Path) -> None:
+    """What each part adds to the archive: what lies there once is counted once."""
+    counted: set[int] = set()
     for part in sorted(folder.iterdir()):
         files = [part] if part.is_file() else [file for file in part.rglob("*") if file.is_file()]
-        size = sum(file.stat().st_size for file in files)
+        added = {status.st_ino: status.st_size for status in map(Path.stat, files) if status.st_ino not in counted}
+        counted |= added.keys()
+        size = sum(added.values())
         sys.stdout.write(f"  {part.name:<28} {len(files):>6} files {size / 1024**2:>10.1f} MiB\n")
 
 

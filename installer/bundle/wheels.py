@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import re
 import subprocess
@@ -48,6 +49,16 @@ def collect(lock: Path, python: str, folder: Path) -> Path:
     target = folder / "requirements.txt"
     target.write_text("".join(lines), encoding="utf-8")
     return target
+
+
+def share(folders: Iterable[Path]) -> None:
+    """Let a wheel that several environments need lie in the archive once, by hard links: torch alone is gigabytes."""
+    first: dict[str, Path] = {}
+    for wheel in (wheel for folder in folders for wheel in sorted(folder.glob("*.whl"))):
+        other = first.setdefault(wheel.name, wheel)
+        if other is not wheel and filecmp.cmp(other, wheel, shallow=False):
+            wheel.unlink()
+            wheel.hardlink_to(other)
 
 
 def _run(command: list[str]) -> None:

@@ -17,7 +17,8 @@ SYSTEMS = {("debian", "12"): (3, 11), ("ubuntu", "24.04"): (3, 12)}
 
 LEAST_MEMORY_MB, GOOD_MEMORY_MB = 3_600, 7_600
 """A machine sold as 4 GB shows some 3.8 GiB. PostgreSQL, the store, three workers and the API take 2 GiB."""
-LEAST_DISK_MB, GOOD_DISK_MB = 20 * 1024, 100 * 1024
+DISK_GIB = {"cpu": (20, 100), "nvidia": (40, 150)}
+"""At least, and for a year's calls. Of the NVIDIA variant a release alone takes 17 GiB, the next is laid beside it."""
 LEAST_WRITE_MB_S, GOOD_WRITE_MB_S = 10, 80
 LEAST_DRIVER = (580, 0)
 """The first driver for CUDA 13, which the locked torch is built with."""
@@ -42,7 +43,7 @@ def decide(machine: Machine, variant: str, ports: tuple[int, ...], built_at: flo
 
     built_at: when the release was built, in seconds since 1970; no clock can be right that shows less.
     """
-    findings = [_system(machine), _processor(machine), _cores(machine), _memory(machine), _disk(machine)]
+    findings = [_system(machine), _processor(machine), _cores(machine), _memory(machine), _disk(machine, variant)]
     findings += [_disk_speed(machine), _clock(machine, built_at), _python(machine), _systemd(machine), _rights(machine)]
     findings += _ports(machine, ports)
     findings += [_account(machine), _database(machine)]
@@ -110,8 +111,9 @@ def _memory(machine: Machine) -> Finding:
     )
 
 
-def _disk(machine: Machine) -> Finding:
-    grade = _graded(machine.disk_free_mb, LEAST_DISK_MB, GOOD_DISK_MB)
+def _disk(machine: Machine, variant: str) -> Finding:
+    least, good = DISK_GIB[variant]
+    grade = _graded(machine.disk_free_mb, least * 1024, good * 1024)
     gib = machine.disk_free_mb // 1024
     return Finding(
         "disk",
@@ -120,8 +122,10 @@ def _disk(machine: Machine) -> Finding:
         f"Free disk space: {gib} GiB",
         ""
         if grade == "ok"
-        else "Нужно не меньше 20 ГиБ, для года записей - от 100 ГиБ: освободите место или расширьте том",
-        "" if grade == "ok" else "At least 20 GiB are needed, 100 GiB or more for a year's calls: free or add space",
+        else f"Нужно не меньше {least} ГиБ, для года записей - от {good} ГиБ: освободите место или расширьте том",
+        ""
+        if grade == "ok"
+        else f"At least {least} GiB are needed, {good} GiB or more for a year's calls: free or add space",
     )
 
 

@@ -266,6 +266,32 @@ def test_a_wheel_that_cannot_be_had_is_named(tmp_path: Path, monkeypatch: pytest
         wheels.collect(lock, "3.11.2", tmp_path / "wheels")
 
 
+def test_a_wheel_that_two_environments_need_is_carried_once(tmp_path: Path) -> None:
+    for folder, torch, other in (("wheels-vllm", "torch", "a"), ("wheels-pyannote", "torch", "b")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "torch-1-py3-none-any.whl").write_text(torch * 100_000)
+        (tmp_path / folder / "other-1-py3-none-any.whl").write_text(other * 100_000)  # built here, and not the same
+    wheels.share([tmp_path / "wheels-vllm", tmp_path / "wheels-pyannote"])
+    archive = tmp_path / "bundle.tar"
+    subprocess.run(["tar", "-cf", archive, "-C", tmp_path, "wheels-vllm", "wheels-pyannote"], check=True)
+    assert archive.stat().st_size < 800_000
+    (tmp_path / "there").mkdir()
+    subprocess.run(["tar", "-xf", archive, "-C", tmp_path / "there"], check=True)
+    assert (tmp_path / "there" / "wheels-pyannote" / "torch-1-py3-none-any.whl").read_text() == "torch" * 100_000
+    assert (tmp_path / "there" / "wheels-pyannote" / "other-1-py3-none-any.whl").read_text() == "b" * 100_000
+
+
+def test_the_diarizer_and_vllm_have_one_torch() -> None:
+    """torchaudio is loaded beside no torch of another CUDA than its own, and gigabytes are carried once."""
+    parts = r"^(torch|torchaudio|cuda-toolkit|nvidia-cudnn-cu\d+)==(\S+)"
+    of_vllm, of_pyannote = (
+        dict(re.findall(parts, (ROOT / f"requirements-{name}.lock").read_text(encoding="utf-8"), re.MULTILINE))
+        for name in ("vllm", "pyannote")
+    )
+    assert len(of_vllm) == 4
+    assert of_pyannote == of_vllm
+
+
 def test_the_target_gets_what_its_own_python_needs() -> None:
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     debian, later = (wheels.needed(lock, python) for python in ("3.11.2", "3.11.7"))
