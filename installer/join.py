@@ -32,8 +32,8 @@ def settle(join: nodes.Join, site: Site, **own: str) -> None:
         raise AnotherInstallation(folder=str(site.data_dir))
     site.data_dir.mkdir(parents=True, exist_ok=True)
     told = dict(join.settings)
+    authority = site.data_dir / "first-machine-ca.pem"
     if join.bundled:
-        authority = site.data_dir / "first-machine-ca.pem"
         authority.write_text(join.authority, encoding="ascii")
         authority.chmod(0o644)  # the workers read it, and it is no secret
         if "DATABASE_URL" in join.bundled:
@@ -42,9 +42,13 @@ def settle(join: nodes.Join, site: Site, **own: str) -> None:
             told["S3_CA_FILE"] = str(authority)
     # Whatever is made of it here is worth nothing on the first machine.
     secret = {"JWT_SECRET": facts.get("JWT_SECRET") or secrets.token_hex(32)}
-    wanted = told | own | secret
-    if wanted.items() - facts.items():  # a join that is refused later leaves a node at work as it was
-        site.change_settings(**wanted)
+    # What another first machine told is of no use with this one.
+    kept = {name: value for name, value in facts.items() if not nodes.is_told(name)}
+    if kept.get("S3_CA_FILE") == str(authority) and "S3_ENDPOINT" not in join.bundled:
+        del kept["S3_CA_FILE"]
+    wanted = kept | told | own | secret
+    if wanted != facts:  # a join that is refused later leaves a node at work as it was
+        site.replace_settings(wanted)
 
 
 def other_weights(join: nodes.Join, site: Site) -> tuple[str, str] | None:

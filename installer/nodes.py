@@ -89,6 +89,12 @@ class Join:
             raise JoinFileUnfit(file=str(file)) from None
 
 
+def is_told(setting: str) -> bool:
+    """Whether a further machine has this setting from the first one."""
+    known = setting.lower() in Settings.model_fields
+    return known and setting not in OWN and not setting.startswith(SERVING)
+
+
 def role(name: str) -> str:
     """The database role of a node."""
     return f"node_{name}"
@@ -153,8 +159,7 @@ def check_reach(site: Site, name: str) -> None:
 def let_in(site: Site, name: str, addresses: dict[str, str], seal_key: str, *, workers: str, schema: str) -> Join:
     """Make a node's role and keys, and open what is bundled to it. `addresses`: every node's, this one's included."""
     facts = site.facts()
-    told = {key: value for key, value in facts.items() if key not in OWN and not key.startswith(SERVING)}
-    told = {key: value for key, value in told.items() if key.lower() in Settings.model_fields}
+    told = {key: value for key, value in facts.items() if is_told(key)}
     told |= {"NODE_NAME": name, "NODE_WORKERS": workers, "SEAL_KEY": seal_key}
     told |= {key: facts[key] for key in ("S3_ENDPOINT", "S3_ACCESS_KEY", "S3_SECRET_KEY", "DATABASE_URL")}
     bundled = []
@@ -286,6 +291,33 @@ def check_release(site: Site) -> None:
     schema = str(row[0]) if row else ""
     if schema != expected_schema():
         raise ReleaseDiffers(theirs=schema, ours=expected_schema(), version=__version__)
+
+
+def shut_out(site: Site) -> psycopg.Connection[Any]:
+    """Keep further machines from calls for as long as the returned session lives; what they are at begins anew later.
+
+    For an upgrade of the first machine, where the database is the company's: its door is not ours to close. Every node
+    asks for this lock before it takes a call, and for its lease before it writes. Raises psycopg.Error.
+    """
+    from appliance.store.nodes import NODES, UPGRADE
+
+    session = psycopg.connect(
+        postgres.owner_address(site),
+        autocommit=True,
+        connect_timeout=5,
+        application_name=UPGRADE,
+        keepalives_idle=30,
+    )
+    free = "SET state = 'waiting', lease_owner = NULL, lease_until = NULL"
+    theirs = "WHERE state = 'running' AND starts_with(lease_owner, %s)"
+    try:
+        session.execute("SELECT pg_advisory_lock(hashtext(%s))", [UPGRADE])
+        session.execute(f"UPDATE pipelines {free}, rung_at = NULL {theirs}", [NODES])
+        session.execute(f"UPDATE reanalysis_tasks {free} {theirs}", [NODES])
+    except psycopg.Error:
+        session.close()
+        raise
+    return session
 
 
 def now(site: Site) -> datetime:

@@ -40,7 +40,9 @@ def run_next(equipment: Equipment) -> bool:
         return False
     try:
         with db.unit_of_work() as session:
-            task = reanalyses.claim(session, runner.new_owner(equipment.settings), equipment.settings.lease_s)
+            task = None
+            if runner.may_claim(session, equipment.settings):
+                task = reanalyses.claim(session, runner.new_owner(equipment.settings), equipment.settings.lease_s)
         if task is None:
             return False
         with logs.bind(call_id=str(task.call_id), reanalysis_id=str(task.reanalysis_id)):

@@ -83,6 +83,11 @@ def new_owner(settings: Settings) -> str:
     return f"{where}{WORKER}:{uuid4().hex[:8]}"
 
 
+def may_claim(session: Session, settings: Settings) -> bool:
+    """Whether this machine may take calls now, until the session's transaction ends."""
+    return not settings.node_name or nodes.admitted(session)
+
+
 def run_next(queue: Queue, equipment: Equipment) -> Ran | None:
     """Run a stage of `queue` for the call whose turn it is; None where none is due or the process stops."""
     lease_s = equipment.settings.lease_s
@@ -91,7 +96,7 @@ def run_next(queue: Queue, equipment: Equipment) -> Ran | None:
         return None
     with db.unit_of_work() as session:
         mine = [stage.name for stage in plan.STAGES if stage.queue == queue]
-        claimed = pipelines.claim(session, mine, owner, lease_s)
+        claimed = pipelines.claim(session, mine, owner, lease_s) if may_claim(session, equipment.settings) else None
         if claimed is None:
             return None
         call_id, name = claimed

@@ -34,9 +34,12 @@ class ReleaseDiffers(ApplianceError):
 Name = TypeVar("Name", str, SQLCoreOperations[str])
 
 
+NODES = "node/"
+
+
 def lessee(name: Name) -> Name:
     """What every lease of a node begins with. The name is known, or is a column."""
-    return "node/" + name + ":"
+    return NODES + name + ":"
 
 
 def add(session: Session, name: str, address: str) -> None:
@@ -74,6 +77,16 @@ def beat(session: Session, name: str, queue: Literal["speech", "analysis"], vers
     seen = {f"{queue}_seen_at": func.now(), "version": version}
     told = update(Node).where(Node.name == name).values(seen).returning(Node.name)
     return session.scalar(told) is not None
+
+
+UPGRADE = "call-analytics upgrade"
+"""The advisory lock, and the session's name, of an upgrade of the first machine."""
+
+
+def admitted(session: Session) -> bool:
+    """Whether a node may take calls: not while the first machine is upgraded, which waits for this transaction."""
+    lock = text("SELECT pg_try_advisory_xact_lock_shared(hashtext(:name))")
+    return bool(session.scalar(lock, {"name": UPGRADE}))
 
 
 @lru_cache

@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from appliance.store.nodes import UPGRADE
 from installer import backup, postgres, stack
 from installer.setup import layout
 from installer.site import Site
@@ -89,8 +90,10 @@ def _fill_again(site: Site) -> None:
     url = site.facts()["DATABASE_URL"]
     with psycopg.connect(url, connect_timeout=5) as connection:
         # Sessions of what was stopped just now may linger, and hold what is to be dropped.
+        # The one that keeps further machines out lives on.
         others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user AND datname ="
-        connection.execute(f"{others} current_database() AND pid <> pg_backend_pid()")
+        mine = "pid <> pg_backend_pid() AND application_name <> %s"
+        connection.execute(f"{others} current_database() AND {mine}", [UPGRADE])
         made = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tableowner = current_user"
         for (name,) in connection.execute(made).fetchall():
             connection.execute(sql.SQL("DROP TABLE public.{} CASCADE").format(sql.Identifier(name)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from typing import Any
 
 import psycopg
 
@@ -24,6 +25,8 @@ class Upgrade:
     def __init__(self, journal: Journal, old: str, new: str) -> None:
         self.journal, self.old, self.new = journal, old, new
         self.tree = Tree(journal)
+        self.shut: psycopg.Connection[Any] | None = None
+        """Further machines are kept from a database of the company's while this lives."""
 
     @property
     def is_node(self) -> bool:
@@ -40,6 +43,9 @@ class Upgrade:
             Step("копия базы", "copy of the database", lambda: False, lambda: self._database("save")),
             Step("миграция базы", "bringing the database up to date", lambda: False, lambda: self._database("migrate")),
         ]
+        if not Site(layout.DATA).own_database:
+            apart = Step("закрыть базу от других машин", "closing it to other machines", lambda: False, self._shut_out)
+            database.insert(0, apart)
         return [
             Step("остановка", "stopping", lambda: False, self.tree.stop),
             *([] if self.is_node else database),
@@ -65,6 +71,9 @@ class Upgrade:
                 if ru
                 else f"The upgrade failed; version {self.old} serves as before"
             ) from None
+        finally:
+            if self.shut:
+                self.shut.close()
         self._prune()
 
     def _ask_first_machine(self) -> None:
@@ -73,6 +82,13 @@ class Upgrade:
             nodes.check_release(Site(layout.DATA))
         except ApplianceError as error:
             raise StepFails(error.message(self.journal.language)) from None
+
+    def _shut_out(self) -> None:
+        """Raises StepFails."""
+        try:
+            self.shut = nodes.shut_out(Site(layout.DATA))
+        except psycopg.Error as error:
+            raise StepFails(str(error)) from None
 
     def _database(self, what: str) -> None:
         python = layout.RELEASES / self.new / ".venv" / "bin" / "python"

@@ -13,7 +13,8 @@ import psycopg
 import pytest
 import redis
 
-from installer import stack, supervisor
+from appliance.store.nodes import UPGRADE
+from installer import nodes, stack, supervisor
 from installer.postgres import ADMIN
 from installer.setup import return_point
 from installer.site import Site
@@ -91,8 +92,17 @@ def test_an_external_database_returns_to_where_it_was_before_an_upgrade(site: Si
         connection.execute("ALTER TABLE calls ADD COLUMN added int")
     lingering = psycopg.connect(url)
     lingering.execute("SELECT * FROM calls")  # holds a lock
-    return_point.restore(own)
-    lingering.close()
+    with nodes.shut_out(own) as shut, psycopg.connect(url) as node:
+        return_point.restore(own)
+        lingering.close()
+        assert shut.execute("SELECT 1").fetchone() == (1,)
+        entered = "SELECT pg_try_advisory_xact_lock_shared(hashtext(%s))"
+        with pytest.raises(psycopg.OperationalError):  # it was put out, and comes back
+            node.execute(entered, [UPGRADE])
+        with psycopg.connect(url) as again:
+            assert again.execute(entered, [UPGRADE]).fetchone() == (False,)
+    with psycopg.connect(url) as node:
+        assert node.execute(entered, [UPGRADE]).fetchone() == (True,)
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT name FROM users").fetchall() == [("Анна",)]
         columns = "SELECT count(*) FROM information_schema.columns WHERE column_name = 'added'"

@@ -22,7 +22,7 @@ import psycopg
 import pytest
 
 from appliance.services.nodes import SILENT_S
-from installer import postgres, stack, supervisor
+from installer import join, nodes, postgres, stack, supervisor
 from installer.bundle import seal
 from installer.setup import return_point
 from installer.site import Site
@@ -426,6 +426,48 @@ from installer import nodes, site
 nodes.check_heard(site.Site(Path({str(two.second.data_dir)!r})), datetime.now(UTC) + timedelta(days=1))
 """
     assert "have not reported" in two.network.inside(sys.executable, "-c", ask).stderr
+
+
+def test_an_upgrade_keeps_nodes_from_a_database_that_it_cannot_close(two: Two) -> None:
+    """What a node was at begins anew afterwards, and nothing of it is written meanwhile."""
+    site, log = two.first.site, two.second.logs / "speech.log"
+    two.first_works(at_all=False)
+    call_id = upload(two.first.client(), ("long.wav", long_call())).json()["id"]
+    lease = "SELECT 1 FROM pipelines WHERE call_id = %s AND state = 'running' AND stage = 'transcribe'"
+    wait_until(lambda: two.first.query(lease, call_id), 60, "the node to be in mid-call")
+    lost = log.read_text().count("stage_lease_lost")
+    with nodes.shut_out(site):
+        row = "SELECT state, stage, lease_owner FROM pipelines WHERE call_id = %s"
+        found = two.first.query(row, call_id)
+        assert [state for state, _, _ in found] == ["waiting"]
+        wait_until(lambda: log.read_text().count("stage_lease_lost") > lost, 60, "the node to see it")
+        rung = "UPDATE pipelines SET rung_at = NULL WHERE call_id = %s"  # housekeeping rings for it once more
+        with psycopg.connect(postgres.owner_address(site)) as connection:
+            connection.execute(rung, [call_id])
+        wait_until(lambda: two.first.query(f"{row} AND rung_at IS NOT NULL", call_id), 60, "the bell to be rung")
+        time.sleep(3)  # workers look every 2 s
+        assert two.first.query(row, call_id) == found
+    wait_until(lambda: two.first.query(lease, call_id), 60, "the node to take it up again")
+    two.first.client().delete(f"/api/calls/{call_id}").raise_for_status()
+    two.first_works(at_all=True)
+
+
+def test_a_node_that_joins_elsewhere_keeps_nothing_of_its_former_first_machine(tmp_path: Path) -> None:
+    elsewhere = "postgresql://node_second:x@10.0.0.11:5432/call_analytics"
+    told = {"NODE_NAME": "second", "NODE_WORKERS": "speech", "SEAL_KEY": "s", "DATABASE_URL": elsewhere}
+    bundled = nodes.Join("second", "0.0.1", "1", "", "PEM", ["DATABASE_URL", "S3_ENDPOINT"], {**told, "REDIS_URL": "r"})
+    company = nodes.Join("other", "0.0.1", "1", "", "", [], {**told, "NODE_NAME": "other", "LEASE_S": "9"})
+    site = Site(tmp_path)
+    join.settle(bundled, site, MODELS_DIR="/models", WHISPER_MODEL_PATH="/models/large")
+    first = site.facts()
+    assert first["S3_CA_FILE"] == str(tmp_path / "first-machine-ca.pem")
+    join.settle(company, site)
+    secret = first["JWT_SECRET"]
+    own = {"MODELS_DIR": "/models", "WHISPER_MODEL_PATH": "/models/large", "JWT_SECRET": secret}
+    assert site.facts() == {**own, **company.settings}
+    site.change_settings(S3_CA_FILE="/etc/ssl/company.pem")
+    join.settle(company, site)
+    assert site.facts()["S3_CA_FILE"] == "/etc/ssl/company.pem"
 
 
 def test_a_node_that_is_put_out_gets_in_no_more(two: Two) -> None:
