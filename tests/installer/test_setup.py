@@ -165,6 +165,7 @@ def test_the_unit_files_hold() -> None:
         *("CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_CHOWN", "CAP_FOWNER", "CAP_DAC_OVERRIDE", "CAP_SYS_PTRACE")
     }
     assert unit["NoNewPrivileges"] == "true"
+    assert unit["AmbientCapabilities"] == "CAP_SETUID"  # else systemd 255 takes it from root
     assert float(unit["WatchdogSec"]) >= 4 * service.LOOK_EVERY_S
     assert unit["Environment"].split()[0] == f"DATA_DIR={layout.DATA}"
     assert unit["ExecStart"].startswith(str(layout.CURRENT))
