@@ -35,6 +35,12 @@ class StillRunning(ApplianceError):
     en = "The appliance is running. Stop it: systemctl stop call-analytics (or appliance down)"
 
 
+class RestoreRuns(ApplianceError):
+    code = "restore_runs"
+    ru = "Идёт восстановление из копии. Дождитесь его конца или прервите его: прежнее вернётся на место"
+    en = "A backup is being restored. Wait for its end, or stop it: what was there comes back"
+
+
 class NotEmpty(ApplianceError):
     code = "folder_not_empty"
     ru = "В папке {folder} уже есть данные. Заменить их копией: --replace; при неудаче всё останется как было"

@@ -7,29 +7,27 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 from minio import Minio
 
-from installer import backup, postgres, stack, supervisor
+from installer import aside, backup, postgres, stack, supervisor
 from installer.backup import COUNTED, OBJECTS, SECRETS, Manifest, Report
 from installer.failures import BackupUnsound, NotEmpty, StillRunning
 from installer.site import Site
 from installer.vault import PART_BYTES, Vault
 
-ASIDE = "before-restore"
-"""Where what was there waits, until it is removed by hand or by the next restore."""
-
 REPLACED = ("swift", "ports.json", "postgres-admin.password", *SECRETS)
-ELSEWHERE = ("DATABASE_URL", "S3_ENDPOINT", "S3_ACCESS_KEY", "REDIS_URL", "NODES_LISTEN")
-"""Settings that may lead to what is not the installation's own: a trial touches none of it."""
+ELSEWHERE = (
+    *("DATABASE_URL", "S3_ENDPOINT", "S3_ACCESS_KEY", "REDIS_URL", "NODES_LISTEN"),
+    *("TLS_CERT_FILE", "TLS_KEY_FILE", "VLLM_WEIGHTS"),
+)
+"""Settings that may lead to what is not the installation's own, or take a card from it: a trial touches none of it."""
 
 
 def restore(vault: Vault, name: str, data_dir: Path, report: Report, *, bundled: bool = False) -> Manifest:
-    """Make an installation in a folder that holds nothing yet; it is left stopped.
+    """Make an installation in a folder that holds nothing yet, and see that its API answers; it is left stopped.
 
     `bundled`: with a database and a store of its own, whatever the settings in the backup name. Raises BackupUnsound,
     NotEmpty, StepFailed.
@@ -40,10 +38,12 @@ def restore(vault: Vault, name: str, data_dir: Path, report: Report, *, bundled:
     data_dir.mkdir(parents=True, exist_ok=True)
     site = Site(data_dir)
     try:
-        with tempfile.TemporaryDirectory(prefix="restore-", dir=data_dir) as scratch:
+        with tempfile.TemporaryDirectory(prefix=aside.SCRATCH, dir=data_dir) as scratch:
             report("checking every file of the backup")
             manifest = backup.check(vault, name, Path(scratch))
             _fill(vault, name, site, manifest, report, Path(scratch), bundled=bundled)
+            report("starting its API, to see that it answers")
+            stack.try_api(site)
     except BaseException:
         stack.down(data_dir)
         _remove(site)
@@ -61,19 +61,21 @@ def _remove(site: Site) -> None:
 def replace(vault: Vault, name: str, data_dir: Path, report: Report) -> Manifest:
     """Put a backup in the place of a stopped installation, start it, and see that it answers; it is left stopped.
 
-    Where any of this fails, the old installation is put back as it was. Raises BackupUnsound, StillRunning, StepFailed.
+    Where any of this fails, the old installation is put back as it was; after a restore that was cut off, at once.
+    Raises BackupUnsound, StillRunning, RestoreRuns, StepFailed.
     """
     site = Site(data_dir.resolve())
+    aside.put_back(site, report)
     if supervisor.is_running(site):
         raise StillRunning
-    with tempfile.TemporaryDirectory(prefix="restore-", dir=site.data_dir) as scratch:
+    with tempfile.TemporaryDirectory(prefix=aside.SCRATCH, dir=site.data_dir) as scratch:
         report("checking every file of the backup")
         manifest = backup.check(vault, name, Path(scratch))
         port = _port(site)
-        with _aside(site, report):
+        with aside.set_aside(site, REPLACED, report):
             _fill(vault, name, site, manifest, report, Path(scratch))
             report("starting it, to see that it answers")
-            stack.up(site.data_dir, port, report, demo=_is_demo(site))
+            stack.up(site.data_dir, port, report, demo=_is_demo(site), restoring=True)
     stack.down(site.data_dir)
     return manifest
 
@@ -84,34 +86,6 @@ def _port(site: Site) -> int:
 
 def _is_demo(site: Site) -> bool:
     return site.facts().get("DEMO") == "true"
-
-
-@contextmanager
-def _aside(site: Site, report: Report) -> Iterator[None]:
-    """What is there is moved away, and moved back where the block fails."""
-    stack.down(site.data_dir)  # what outlived its supervisor, too
-    aside, database = site.data_dir / ASIDE, site.postgres_data
-    # The settings may be a link that leads elsewhere: the link stays, what it leads to is moved.
-    moved = {place.resolve(): aside / place.name for place in (site.data_dir / each for each in REPLACED)}
-    moved[database] = database.with_name(f"{database.name}-{ASIDE}")  # on its own disk, with its own user
-    for kept in (aside, moved[database]):
-        shutil.rmtree(kept, ignore_errors=True)
-    aside.mkdir(mode=0o700)
-    moved = {place: kept for place, kept in moved.items() if place.exists()}
-    for place, kept in moved.items():
-        shutil.move(place, kept)
-    try:
-        yield
-    except BaseException:
-        report("that failed: putting back what was there")
-        stack.down(site.data_dir)
-        for place in {*moved, *(site.data_dir / each for each in REPLACED), site.postgres_data}:
-            real = place.resolve()
-            shutil.rmtree(real) if real.is_dir() else real.unlink(missing_ok=True)
-        for place, kept in moved.items():
-            shutil.move(kept, place)
-        aside.rmdir()
-        raise
 
 
 def _fill(
@@ -125,7 +99,7 @@ def _fill(
         lines = copy.read_text(encoding="utf-8").splitlines(keepends=True)
         place.write_text("".join(x for x in lines if not (bundled and x.split("=")[0] in ELSEWHERE)), encoding="utf-8")
         copy.unlink()
-    stack.up(site.data_dir, _port(site), report, demo=_is_demo(site), infrastructure_only=True)
+    stack.up(site.data_dir, _port(site), report, demo=_is_demo(site), infrastructure_only=True, restoring=True)
     report("the database")
     address = postgres.owner_address(site)
     dump = scratch / "database.dump"
@@ -157,7 +131,7 @@ def _compare(address: str, manifest: Manifest, client: Minio, bucket: str, copy:
 
 
 def verify(vault: Vault, name: str, report: Report, scratch_dir: Path | None = None) -> Manifest:
-    """Restore a backup into a scratch installation, compare, and remove it again. Raises BackupUnsound, StepFailed."""
+    """Restore a backup into a scratch installation, compare, try, and remove it. Raises BackupUnsound, StepFailed."""
     with tempfile.TemporaryDirectory(prefix="verify-", dir=scratch_dir) as scratch:
         place = Path(scratch) / "data"
         manifest = restore(vault, name, place, report, bundled=True)

@@ -8,6 +8,7 @@ import os
 import pwd
 import secrets
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -178,8 +179,8 @@ class Site:
             port = known.get(name, 0)
             if port and self.nodes_listen and name in SERVED_TO_NODES and not is_free(port):
                 raise NodePortTaken(port=port)
-            while not port or not is_free(port) or port in chosen.values():
-                port = secrets.SystemRandom().randint(FIRST_PORT, LAST_PORT)
+            if not port or not is_free(port) or port in chosen.values():
+                port = free_port(chosen.values())
             chosen[name] = port
         if chosen != known:
             file.write_text(json.dumps(chosen), encoding="utf-8")
@@ -216,6 +217,13 @@ class Site:
         text = "# Settings of the appliance; secrets inside. See docs/settings.md.\n"
         text += "".join(f"{name}={value}\n" for name, value in sorted(facts.items()))
         _write_secret(self.env_file.resolve(), text)  # in production a link to /etc
+
+
+def free_port(taken: Collection[int]) -> int:
+    """One for this machine's own use."""
+    while not is_free(port := secrets.SystemRandom().randint(FIRST_PORT, LAST_PORT)) or port in taken:
+        continue
+    return port
 
 
 def _write_secret(target: Path, text: str) -> None:

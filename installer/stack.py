@@ -19,10 +19,10 @@ import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error
 
-from installer import accounts, nodes, objects, ownership, postgres, supervisor
+from installer import accounts, aside, nodes, objects, ownership, postgres, supervisor
 from installer.failures import PortTaken, StepFailed
 from installer.ports import is_free
-from installer.site import Site
+from installer.site import Site, free_port
 
 Report = Callable[[str], None]
 
@@ -33,14 +33,25 @@ RECENTLY = timedelta(seconds=15)
 PACKAGE = Path(__file__).parent.parent / "appliance"
 
 
-def up(data_dir: Path, port: int, report: Report, *, demo: bool = False, infrastructure_only: bool = False) -> Site:
+def up(
+    data_dir: Path,
+    port: int,
+    report: Report,
+    *,
+    demo: bool = False,
+    infrastructure_only: bool = False,
+    restoring: bool = False,
+) -> Site:
     """Start what does not run and wait until it answers. Returns the installation.
 
     infrastructure_only: PostgreSQL and the store alone, and for this machine alone: a database that is copied, migrated
     or restored is nobody else's to work in.
-    Raises PortTaken and StepFailed, which say what to do.
+    restoring: a restore asks, whose own what is set aside is. For everybody else one that was cut off is undone first.
+    Raises PortTaken, RestoreRuns and StepFailed, which say what to do.
     """
     site = Site(data_dir.resolve())
+    if not restoring:
+        aside.put_back(site, report)
     if site.node:
         return _up_node(site, port, report)
     if not supervisor.is_running(site):
@@ -84,6 +95,22 @@ def _up_node(site: Site, port: int, report: Report) -> Site:
             supervisor.restart_program(site, name)
     wait_for("workers", site, lambda: nodes.check_heard(site, since))
     return site
+
+
+def try_api(site: Site) -> None:
+    """Start the API where the infrastructure runs, for this machine alone, and see that it answers. Raises StepFailed.
+
+    No workers: calls that wait, a watch folder and what is due for deletion are not a trial's to touch.
+    """
+    known = site.facts()
+    site.change_settings(HOST="127.0.0.1", PORT=str(free_port(site.ports().values())))
+    try:
+        if os.geteuid() == 0:
+            ownership.settle(site)
+        supervisor.start_program(site, "api")
+        wait_for("api", site, lambda: answer(site, "/api/ready"))
+    finally:
+        site.replace_settings(known)
 
 
 def down(data_dir: Path) -> bool:

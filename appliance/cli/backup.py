@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -19,6 +23,23 @@ Backup = Annotated[str, typer.Argument(help="One backup: TARGET/TIME")]
 
 def _tell(step: str) -> None:
     typer.echo(f"  {step} ...")
+
+
+@contextmanager
+def _left_in_order() -> Iterator[None]:
+    """A connection that is cut and a stop from outside end the work as a failure does: what was there is put back."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    # Under nohup the end of a connection stays nobody's concern.
+    numbers = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not signal.SIG_IGN]
+    known = {number: signal.signal(number, leave) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in known.items():
+            signal.signal(number, handler)
 
 
 @app.command()
@@ -62,7 +83,8 @@ def verify(
 
     place, name = vault.of_backup(backup)
     room = scratch or (place.path if isinstance(place, vault.Folder) else None)
-    manifest = restoring.verify(place, name, _tell, room)
+    with _left_in_order():
+        manifest = restoring.verify(place, name, _tell, room)
     typer.echo(f"Sound: {manifest.counts['calls']} calls, {len(manifest.objects)} recordings, of {manifest.made_at}")
 
 
@@ -73,11 +95,12 @@ def restore(
     replace: Annotated[bool, typer.Option("--replace", help="In the place of the installation that is there")] = False,
 ) -> None:
     """Make an installation from a backup; start it afterwards. Where that fails, everything stays as it was."""
+    from installer import aside, vault
     from installer import restore as restoring
-    from installer import vault
 
     place, name = vault.of_backup(backup)
-    manifest = (restoring.replace if replace else restoring.restore)(place, name, data_dir, _tell)
+    with _left_in_order():
+        manifest = (restoring.replace if replace else restoring.restore)(place, name, data_dir, _tell)
     typer.echo(f"Restored: {manifest.counts['calls']} calls, {len(manifest.objects)} recordings. Start: appliance up")
     if replace:
-        typer.echo(f"What was there before is in {data_dir / restoring.ASIDE}: remove it when it is not needed")
+        typer.echo(f"What was there before is in {data_dir / aside.ASIDE}: remove it when it is not needed")

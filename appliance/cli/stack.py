@@ -15,21 +15,27 @@ Port = Annotated[int, typer.Option(envvar="PORT", help="Port of the API")]
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
 
 
+def _tell(step: str) -> None:
+    typer.echo(f"  {step} ...")
+
+
 def up(data_dir: DataDir = Path("var"), port: Port = 8000) -> None:
     """Start PostgreSQL, the object store, the API and the workers; what runs already is left alone."""
     from installer import stack
 
-    site = stack.up(data_dir, port, lambda step: typer.echo(f"  {step} ..."))
+    site = stack.up(data_dir, port, _tell)
     typer.echo(f"The API answers on {site.url()}, its documentation on {site.url()}/docs")
 
 
 def service(data_dir: DataDir = Path("var")) -> None:
     """Run the whole tree in the foreground, as systemd starts it: readiness, watchdog, clean stop."""
+    from installer import aside
     from installer import service as tree
     from installer.site import Site
 
-    port = int(Site(data_dir.resolve()).facts().get("PORT", "8000"))
-    tree.run(data_dir, port, lambda step: typer.echo(f"  {step} ..."))
+    site = Site(data_dir.resolve())
+    aside.put_back(site, _tell)  # the port is in the settings
+    tree.run(data_dir, int(site.facts().get("PORT", "8000")), _tell)
 
 
 def down(data_dir: DataDir = Path("var")) -> None:

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from appliance.store.nodes import UPGRADE
-from installer import backup, postgres, stack
+from installer import aside, backup, postgres, stack
 from installer.setup import layout
 from installer.site import Site
 
@@ -107,6 +107,7 @@ def main() -> None:
     if asked is forget:
         forget(Site(layout.DATA))
         return
+    aside.put_back(Site(layout.DATA), lambda _: None)  # the port is in the settings
     port = int(Site(layout.DATA).facts()["PORT"])
     site = stack.up(layout.DATA, port, lambda _: None, infrastructure_only=True)
     try:

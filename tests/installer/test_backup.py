@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import signal
 import stat
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,10 +20,11 @@ import psycopg
 import pytest
 from minio import Minio
 
-from installer import backup, postgres, restore, stack, vault
+from installer import aside, backup, postgres, restore, stack, vault
 from installer.failures import BackupUnsound, NotEmpty, StepFailed, StillRunning
 from installer.site import Site
-from tests.conftest import SAMPLES, Running, _free_port, let_in, processed, upload
+from tests.cli.test_operate import APPLIANCE
+from tests.conftest import ROOT, SAMPLES, Running, _free_port, let_in, processed, upload
 from tests.own_stack import own_stack
 
 
@@ -89,19 +93,26 @@ def test_a_backup_is_proven_aside_and_leaves_nothing(made: Made) -> None:
 @pytest.mark.timeout(600)
 def test_a_trial_touches_no_database_and_no_store_of_the_customers(made: Made, copied: vault.Folder) -> None:
     """Where the settings in the backup name such, it has its own; nothing answers at what they name here."""
-    folder = copied.path / made.name
-    settings, manifest = folder / "appliance.env", folder / "manifest.json"
     away = {
         "DATABASE_URL": "postgresql://a:b@127.0.0.1:1/none",
         "S3_ENDPOINT": "http://127.0.0.1:1",
         "S3_ACCESS_KEY": "a",
+        "WATCH_FOLDER": "/nowhere",
+        "TLS_CERT_FILE": "/nowhere/server.pem",
+        "TLS_KEY_FILE": "/nowhere/server.key",
     }
-    lines = [line for line in settings.read_text().splitlines() if line.split("=")[0] not in away]
-    settings.write_text("\n".join([*lines, *(f"{name}={value}" for name, value in away.items())]) + "\n")
+    change_settings(copied, made.name, **away)
+    assert restore.verify(copied, made.name, lambda _: None, copied.path).counts["calls"] > 0
+
+
+def change_settings(place: vault.Folder, name: str, **changed: str) -> None:
+    """Other settings in a backup that is sound for all that."""
+    settings, manifest = place.path / name / "appliance.env", place.path / name / "manifest.json"
+    lines = [line for line in settings.read_text().splitlines() if line.split("=")[0] not in changed]
+    settings.write_text("\n".join([*lines, *(f"{name}={value}" for name, value in changed.items())]) + "\n")
     told = json.loads(manifest.read_text())
     told["files"]["appliance.env"] = backup.digest(settings)
     manifest.write_text(json.dumps(told))
-    assert restore.verify(copied, made.name, lambda _: None, copied.path).counts["calls"] > 0
 
 
 def test_what_is_backed_up_is_the_owners_alone(made: Made) -> None:
@@ -195,6 +206,85 @@ def test_a_backup_takes_the_place_of_an_installation_or_leaves_it_as_it_was(
         restored = Running(own.site, own.port)
         assert restored.client(people["anna"]).get(f"/api/calls/{made.call['id']}").status_code == 200
         assert own.site.facts()["JWT_SECRET"] != secret
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from installer import restore, vault
+setattr(restore, sys.argv[1], lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+restore.replace(vault.Folder(Path(sys.argv[2])), sys.argv[3], Path(sys.argv[4]), lambda _: None)
+"""
+
+
+def killed(step: str, place: vault.Folder, name: str, data_dir: Path) -> None:
+    """A restore that dies when it comes to a step."""
+    command = [sys.executable, "-c", KILLED, step, str(place.path), name, str(data_dir)]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
+
+
+@pytest.mark.timeout(900)
+def test_a_restore_that_is_cut_off_costs_nothing(made: Made, copied: vault.Folder) -> None:
+    """By kill -9, by the end of the connection; the next restore and the next start put back what was there."""
+    with own_stack() as own:
+        of_its_own = own.client().get("/api/users").json()
+        secret = own.site.facts()["JWT_SECRET"]
+        stack.down(own.site.data_dir)
+        killed("_compare", made.place, made.name, own.site.data_dir)
+        assert own.site.facts()["JWT_SECRET"] != secret
+        spoil_counts(copied, made.name)
+        with pytest.raises(BackupUnsound, match="calls"):
+            restore.replace(copied, made.name, own.site.data_dir, lambda _: None)
+        assert own.site.facts()["JWT_SECRET"] == secret
+        hang_up(f"{made.place.path}/{made.name}", own.site.data_dir)
+        assert own.site.facts()["JWT_SECRET"] == secret
+        assert not (own.site.data_dir / aside.ASIDE).exists()
+        killed("_fill", made.place, made.name, own.site.data_dir)
+        assert not own.site.facts()
+        own.up()
+        assert own.client().get("/api/users").json() == of_its_own
+
+
+def hang_up(backup_of: str, data_dir: Path) -> None:
+    """A restore on a terminal that goes away in the midst of it: nothing it says can be written any more."""
+    command = [APPLIANCE, "backup", "restore", backup_of, "--replace", "--data-dir", str(data_dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as restoring:
+        assert restoring.stdout
+        assert any("recordings" in line for line in restoring.stdout)
+        restoring.send_signal(signal.SIGHUP)
+        restoring.stdout.close()
+        assert restoring.wait(240) != 0
+
+
+def hurried(wait_for: Callable[..., None]) -> Callable[..., None]:
+    """As stack.wait_for, but soon tired of an API that does not come."""
+
+    def wait(name: str, site: Site, check: Callable[[], object]) -> None:
+        wait_for(name, site, check, *((10,) if name == "api" else ()))
+
+    return wait
+
+
+@pytest.mark.timeout(900)
+def test_a_backup_whose_api_does_not_come_up_is_not_restored(
+    made: Made, copied: vault.Folder, empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every checksum and count is right, and nobody could work with it: no machine keeps it."""
+    unfit = copied.path / "server.pem"
+    unfit.write_text("neither a certificate nor a key")
+    change_settings(copied, made.name, TLS_CERT_FILE=str(unfit), TLS_KEY_FILE=str(unfit))
+    with own_stack() as own, monkeypatch.context() as patch:
+        of_its_own = own.client().get("/api/users").json()
+        stack.down(own.site.data_dir)
+        patch.setattr(stack, "wait_for", hurried(stack.wait_for))
+        with pytest.raises(StepFailed, match="api"):
+            restore.restore(copied, made.name, empty, lambda _: None)
+        assert not empty.exists()
+        with pytest.raises(StepFailed, match="api"):
+            restore.replace(copied, made.name, own.site.data_dir, lambda _: None)
+        patch.undo()
+        own.up()
+        assert own.client().get("/api/users").json() == of_its_own
 
 
 @pytest.fixture

@@ -1,0 +1,166 @@
+"""What a restore takes the place of: moved aside until the restore is whole, and put back where it does not become so.
+
+A mark that is on disk before the first move says what lies where. Whatever ends the restore (a failure, a connection
+that is cut, kill -9, the power), whoever starts the installation or restores next finds it and puts back first.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from installer import supervisor
+from installer.failures import RestoreRuns
+from installer.site import Site
+
+ASIDE = "before-restore"
+"""Where what was there waits; after a restore that is whole until it is removed by hand or by the next one."""
+
+UNFINISHED = "unfinished"
+"""The mark in it: by each place that is filled anew where its content waits; null where there was none."""
+
+SCRATCH = "restore-"
+"""What folders begin with that a restore copies a backup's files to, one by one."""
+
+
+def put_back(site: Site, report: Callable[[str], None]) -> None:
+    """Where a restore was cut off, stop what it left and put back what was there before it. Raises RestoreRuns."""
+    mark = site.data_dir / ASIDE / UNFINISHED
+    if not mark.exists():
+        return
+    with _held(mark):
+        report("a restore was cut off: putting back what was there")
+        for scratch in site.data_dir.glob(f"{SCRATCH}*"):
+            _remove(scratch)
+        _put_back(site, mark)
+
+
+@contextmanager
+def set_aside(site: Site, names: tuple[str, ...], report: Callable[[str], None]) -> Iterator[None]:
+    """The database and these files of an installation are aside; they come back where the block fails."""
+    supervisor.stop(site)  # what outlived its supervisor, too
+    aside, database = site.data_dir / ASIDE, site.postgres_data
+    # The settings may be a link that leads elsewhere: the link stays, what it leads to is moved.
+    moves = {place.resolve(): aside / place.name for place in (site.data_dir / each for each in names)}
+    moves[database] = database.with_name(f"{database.name}-{ASIDE}")  # on its own disk, with its own user
+    for kept in (aside, moves[database]):
+        _remove(kept)
+    aside.mkdir(mode=0o700)
+    mark = aside / UNFINISHED
+    _write_durably(mark, {str(place): str(kept) if place.exists() else None for place, kept in moves.items()})
+    with _held(mark):
+        try:
+            for place, kept in moves.items():
+                if place.exists():
+                    _move(place, kept)
+            yield
+        except BaseException:
+            with suppress(OSError):  # of a connection that was cut: nobody reads it
+                report("that failed: putting back what was there")
+            _put_back(site, mark)
+            raise
+        os.sync()  # what is new must be as safe as the old before nothing leads back
+        mark.unlink()
+
+
+def _put_back(site: Site, mark: Path) -> None:
+    """May be cut off at any point, and run again."""
+    with _undisturbed():
+        supervisor.stop(site)
+        moves: dict[str, str | None] = json.loads(mark.read_text(encoding="utf-8"))
+        for place, kept in moves.items():
+            if kept is None:
+                _remove(Path(place))
+            elif Path(kept).exists():  # else it was never moved, or is back already
+                _remove(Path(place))
+                _move(Path(kept), Path(place))
+            for left in _halves(Path(place)):
+                _remove(left)
+        if str(site.postgres_data) not in moves:
+            _remove(site.postgres_data)
+        os.sync()
+        mark.unlink()
+        _remove(mark.parent)
+
+
+def _move(place: Path, kept: Path) -> None:
+    """Whole or not at all; between disks both are there for a moment, never a half of either."""
+    try:
+        place.rename(kept)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    else:
+        return
+    part, gone = _halves(kept)[0], _halves(place)[1]
+    for left in (part, gone):
+        _remove(left)
+    if place.is_dir():
+        shutil.copytree(place, part, symlinks=True)
+    else:
+        shutil.copy2(place, part)
+    os.sync()
+    part.rename(kept)
+    place.rename(gone)
+    _remove(gone)
+
+
+def _halves(place: Path) -> tuple[Path, Path]:
+    """What is not yet there as a whole, and what is no longer."""
+    return place.with_name(f"{place.name}.part"), place.with_name(f"{place.name}.gone")
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
+
+
+def _write_durably(mark: Path, moves: dict[str, str | None]) -> None:
+    part = mark.with_suffix(".part")
+    with part.open("w", encoding="utf-8") as file:
+        json.dump(moves, file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(mark)
+    folder = os.open(mark.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _held(mark: Path) -> Iterator[None]:
+    """A restore that runs holds its mark; the lock ends with the process. Raises RestoreRuns."""
+    with mark.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RestoreRuns from None
+        yield
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Putting back is not left half done by a second Ctrl-C."""
+    known = {}
+    if threading.current_thread() is threading.main_thread():
+        # A handler, not SIG_IGN: programs that are started meanwhile would inherit that.
+        known = {
+            number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        }
+    try:
+        yield
+    finally:
+        for number, handler in known.items():
+            signal.signal(number, handler)
