@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -74,6 +77,57 @@ def killed_in(stage: str, apart: Running, http: httpx.Client) -> str:
 
 def passed(call_id: str, stage: str) -> bool:
     return count(StageOutput, call_id, stage=stage) > 0
+
+
+def test_a_worker_that_wakes_after_its_lease_adds_nothing(apart: Running, people: dict[str, str]) -> None:
+    """SIGSTOP in mid-call, as a machine that is suspended: another has the call by then, and it is finished once."""
+    http = apart.client(people["admin"])
+    other = Running(apart.site, _free_port())
+    apart.start("housekeeping", "analysis", "speech")
+    sleeper = apart.processes["speech"]
+    try:
+        call_id, owner = frozen_in_transcribe(sleeper, http)
+        other.start("speech")
+        wait_until(lambda: owner_of(call_id) not in {None, owner}, 120, "another to take the call")
+        sleeper.send_signal(signal.SIGCONT)
+        call = processed(http, call_id)
+    finally:
+        sleeper.send_signal(signal.SIGCONT)
+        if "speech" in other.processes:
+            other.kill("speech")
+    assert call["status"] == "completed"
+    assert "processing_error" not in call
+    assert len({segment["id"] for segment in call["transcript"]}) == len(call["transcript"]) > 0
+    assert_done_once(call_id)
+    behind = upload(http, SAMPLES / "ru-wrong-number.wav").json()["id"]  # the sleeper's: nobody else is left
+    assert "processing_error" not in processed(http, behind)
+    assert sleeper.poll() is None
+
+
+def frozen_in_transcribe(worker: subprocess.Popen[bytes], http: httpx.Client) -> tuple[str, str]:
+    """A call, and by what name its worker holds it, who sleeps with no transaction open: that would hold up others."""
+    for _ in range(8):
+        call_id: str = upload(http, SAMPLES / "ru-test-drive.mp3").json()["id"]
+        wait_until(lambda c=call_id: passed(c, "decode"), 120, "stage transcribe")
+        worker.send_signal(signal.SIGSTOP)
+        with suppress(AssertionError):
+            wait_until(lambda: not statements_and_transactions(), 2, "the end of transactions")
+            if state_of(call_id) == ("running", "transcribe") and (owner := owner_of(call_id)):
+                return call_id, owner
+        worker.send_signal(signal.SIGCONT)
+        processed(http, call_id)
+    raise AssertionError("no worker was caught between two transactions")
+
+
+def owner_of(call_id: str) -> str | None:
+    with db.unit_of_work() as session:
+        return session.scalar(select(Pipeline.lease_owner).where(Pipeline.call_id == call_id))
+
+
+def statements_and_transactions() -> int:
+    others = "SELECT FROM pg_stat_activity WHERE state <> 'idle' AND pid <> pg_backend_pid()"
+    with db.connect() as connection:
+        return len(connection.execute(others).fetchall())
 
 
 EVENTS = "SELECT pg_advisory_xact_lock(hashtext('call-analytics events'))"
