@@ -166,8 +166,9 @@ def test_a_malformed_file_is_read_or_refused(folder: Path, data: bytes) -> None:
 
 @pytest.mark.timeout(0)
 def test_a_malformed_upload_is_taken_or_refused(running: Running, people: dict[str, str]) -> None:
-    """Over HTTP: nothing but 200 and 4xx in the one format, and the API goes on."""
+    """Over HTTP: nothing but 200 and 4xx in the one format, and every process goes on."""
     http = running.client(people["admin"])
+    before = list(running.processes)
     taken: list[str] = []
 
     @fuzzed(UPLOADS)
@@ -182,5 +183,7 @@ def test_a_malformed_upload_is_taken_or_refused(running: Running, people: dict[s
 
     sent()
     assert http.get("/api/health").status_code == 200
+    ended = {name: process.poll() for name, process in running.processes.items()}
+    assert ended == dict.fromkeys(before), "a process of the appliance died of an upload"
     for start in range(0, len(taken), 100):
         http.post("/api/calls/batch-delete", json={"ids": taken[start : start + 100]}).raise_for_status()

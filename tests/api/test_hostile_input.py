@@ -47,6 +47,43 @@ def test_the_name_of_a_file_is_used_for_nothing(running: Running, people: dict[s
         assert ".." not in key
 
 
+RAW = [
+    b"a\r\nX-Injected: yes.wav",
+    b'a"; x="injected.wav',
+    b"a\0injected.wav",
+    b"a\ninjected.wav",
+    b"a\rinjected",
+    b"\xff\xfe",
+]
+
+
+@pytest.mark.parametrize("name", RAW, ids=ascii)
+def test_a_name_that_no_client_writes_breaks_out_of_nothing(
+    running: Running, people: dict[str, str], name: bytes
+) -> None:
+    """Clients quote such bytes; an attacker sends them as they are."""
+    http = running.client(people["admin"])
+    sound = (SAMPLES / "ru-wrong-number.wav").read_bytes()
+    body = b'--frontier\r\nContent-Disposition: form-data; name="type"\r\n\r\nincoming\r\n'
+    body += b'--frontier\r\nContent-Disposition: form-data; name="managerName"\r\n\r\nA B\r\n'
+    body += b'--frontier\r\nContent-Disposition: form-data; name="audio"; filename="' + name + b'"\r\n'
+    body += b"Content-Type: audio/wav\r\n\r\n" + sound + b"\r\n--frontier--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=frontier"}
+    answer = http.post("/api/calls", content=body, headers=headers)
+    assert answer.status_code in {200, 400, 415, 422}, answer.text
+    assert "x-injected" not in answer.headers
+    if not answer.is_success:
+        assert answer.headers["content-type"].startswith("application/problem+json")
+        return
+    call_id = answer.json()["id"]
+    with db.unit_of_work() as session:
+        key = session.scalar(select(Call.audio_key).where(Call.id == call_id))
+    call = http.get(f"/api/calls/{call_id}")
+    http.delete(f"/api/calls/{call_id}").raise_for_status()
+    assert key
+    assert "injected" not in (key + call.text).lower()
+
+
 @pytest.mark.parametrize("folder", ["/api/recordings/", "/downloads/"])
 @pytest.mark.parametrize(
     "name", ["..%2f..%2f..%2fetc%2fpasswd", "%2e%2e/%2e%2e/etc/passwd", "..%5cwindows", "%00", "a%0d%0ab"]

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,39 @@ def test_status_tells_processes_queue_disk_and_weights(site: Site) -> None:
     shown = run(site, "status", APPLIANCE_LANG="ru").stdout
     assert "веса распознавания" in shown
     assert "swift-proxy" in shown
+
+
+def test_backups_are_kept_by_number_and_a_damaged_one_is_told_by_the_exit_status(site: Site, tmp_path: Path) -> None:
+    target = tmp_path / "backups"
+    note = site.data_dir / readiness.LAST_BACKUP
+    try:
+        made = [made_backup(site, target) for _ in range(2)]
+    finally:
+        note.unlink(missing_ok=True)
+    assert made[0] != made[1]
+    listed = run_of_target("list", str(target))
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == [made[1]]
+    dump = Path(made[1]) / "database.dump"
+    dump.write_bytes(dump.read_bytes()[:-1] + b"x")
+    damaged = run_of_target("verify", made[1])
+    assert damaged.returncode != 0
+    assert "database.dump" in damaged.stdout + damaged.stderr
+    assert "Sound" not in damaged.stdout
+
+
+def made_backup(site: Site, target: Path) -> str:
+    """Its name has seconds."""
+    second = int(time.time())
+    wait_until(lambda: int(time.time()) > second, 5, "the next second")
+    done = run(site, "backup", "make", str(target), "--keep", "1")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1].removeprefix("Backed up: ")
+
+
+def run_of_target(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [APPLIANCE, "backup", *arguments]
+    environment = {**os.environ, "LANG": "C"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
 
 
 def test_status_tells_of_the_last_backup(site: Site, tmp_path: Path) -> None:

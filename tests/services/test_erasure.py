@@ -18,7 +18,8 @@ from appliance.cli import app
 from appliance.config import settings
 from appliance.models import AiAnalysis, AnalysisVersion, AuditEntry, Call, Export, LlmRequest, Pipeline, Segment, User
 from appliance.models.base import Base
-from appliance.models.pipelines import StageOutput
+from appliance.models.pipelines import StageOutput, StageStep
+from appliance.models.reanalyses import Reanalysis, ReanalysisTask
 from appliance.services import calls as services
 from appliance.services import erasure, exports, failures, holds
 from appliance.store import audit, calls, db, events, objects
@@ -65,6 +66,12 @@ def add_call(owner: UUID, phone: str, said: list[tuple[str, str]], **fields: Any
         session.add(Pipeline(call_id=call_id, stage="publish", state="completed"))
         session.flush()
         session.add(StageOutput(call_id=call_id, stage="decode", output={"phone": phone}, elapsed_ms=1))
+        session.add(StageStep(call_id=call_id, position=0, question={"asked": phone}, answer={"said": phone}))
+        reanalysis = Reanalysis(profile="erasure-test", state="completed", filters=[], total=1, sample=1)
+        session.add(reanalysis)
+        session.flush()
+        task = {"position": 0, "sampled": True, "state": "done", "result": found}
+        session.add(ReanalysisTask(reanalysis_id=reanalysis.id, call_id=call_id, **task))
         session.add(
             LlmRequest(
                 profile="erasure-test",
@@ -88,13 +95,14 @@ def scratch(call_id: UUID) -> Path:
 
 
 def tables_that_hold(what: str) -> list[str]:
-    """Every table of the database in a row of which this text stands."""
+    """Every table of the database in a row of which this text stands, whether there is a model of it or not."""
+    of_ours = "table_schema = 'public' AND table_type = 'BASE TABLE'"
+    every = f"SELECT table_name FROM information_schema.tables WHERE {of_ours}"
+    holding = 'SELECT count(*) FROM "{}" t WHERE t::text LIKE :what'
     with db.unit_of_work() as session:
-        return [
-            name
-            for name in Base.metadata.tables
-            if session.scalar(text(f"SELECT count(*) FROM {name} t WHERE t::text LIKE :what"), {"what": f"%{what}%"})
-        ]
+        names = session.scalars(text(every)).all()
+        assert {*names} > {*Base.metadata.tables}
+        return [name for name in names if session.scalar(text(holding.format(name)), {"what": f"%{what}%"})]
 
 
 def there(call_id: UUID) -> bool:
@@ -113,6 +121,7 @@ def owner(site: Site) -> Iterator[Viewer]:
         left = session.scalars(select(Call.id).where(Call.manager_id == user.id)).all()
         calls.remove(session, left)
         session.execute(delete(LlmRequest).where(LlmRequest.profile == "erasure-test"))
+        session.execute(delete(Reanalysis).where(Reanalysis.profile == "erasure-test"))
         session.execute(delete(User).where(User.id == user.id))
 
 
