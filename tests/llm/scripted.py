@@ -28,9 +28,14 @@ def transcript_of(body: dict[str, Any]) -> list[list[str]]:
     return lines
 
 
+def is_join(body: dict[str, Any]) -> bool:
+    """Whether a request asks for one summary of the parts' summaries."""
+    return bool(body["response_format"]["json_schema"]["schema"]["required"] == ["summary"])
+
+
 def answer_to(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """A right answer: its quotes are in the transcript."""
-    if body["response_format"]["json_schema"]["schema"]["required"] == ["summary"]:
+    if is_join(body):
         return {"summary": "Общий пересказ звонка.", **changes}
     lines = transcript_of(body) or [["0", "A", "Алло"]]
     name, _, said = lines[0]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
@@ -74,6 +74,9 @@ class JoinedSummary(BaseModel):
     summary: Summary
 
 
+SummarisedT = TypeVar("SummarisedT", Answer, JoinedSummary)
+
+
 @lru_cache
 def schema_of(shape: type[BaseModel], *, bounded: bool) -> dict[str, Any]:
     """The JSON schema, strict as OpenAI asks for it; `bounded` keeps the bounds that only local servers enforce."""
@@ -101,17 +104,21 @@ def schema_of(shape: type[BaseModel], *, bounded: bool) -> dict[str, Any]:
     return done
 
 
-def parse(content: str, language: str) -> Answer:
-    """The answer in a model's text, for a call in `language`. Raises AnswerUnfit."""
-    answer: Answer = fitting(Answer, content)
-    if not answer.summary.strip():
+def parse(shape: type[SummarisedT], content: str, language: str, shown: Callable[[str], str] = str) -> SummarisedT:
+    """The answer in a model's text, for a call in `language`; `shown` gives the summary as people will read it.
+
+    Raises AnswerUnfit.
+    """
+    answer = _fitting(shape, content)
+    summary = shown(answer.summary)
+    if not summary.strip():
         raise AnswerUnfit("summary: is empty")
-    if not is_in(answer.summary, language):
+    if not is_in(summary, language):
         raise AnswerUnfit(f"summary: is not in the language of the call ({language})")
     return answer
 
 
-def fitting(shape: type[BaseModel], content: str) -> Any:
+def _fitting(shape: type[SummarisedT], content: str) -> SummarisedT:
     """The text as an object of the shape. Raises AnswerUnfit with field names and reasons, without values."""
     if not content.strip():
         raise AnswerUnfit("the answer is empty")

@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
-
-from pydantic import BaseModel
+from typing import Any, Protocol
 
 from appliance.engines.language import Analysis, AnalysisRecord, Conversation, Used, Utterance
 from appliance.engines.language.answer import (
     Answer,
     AnswerUnfit,
     JoinedSummary,
+    SummarisedT,
     analysis_of,
-    fitting,
     parse,
     schema_of,
 )
 from appliance.engines.language.endpoint import Endpoint, Question
-from appliance.engines.language.parts import merge, split
+from appliance.engines.language.limits import shorten
+from appliance.engines.language.parts import in_brief, merge, split
 from appliance.engines.language.prompts import prompts
 from appliance.engines.language.tokens import counter
 from appliance.engines.language.transport import Exchange, Sending
@@ -35,8 +34,6 @@ MARGIN = 64
 HALVINGS = 6
 """How often the parts are halved where the endpoint says that a request was too long after all."""
 
-T = TypeVar("T")
-
 
 class Masked(Protocol):
     """A conversation whose personal data is replaced, and the way back."""
@@ -49,12 +46,12 @@ class Masked(Protocol):
         """How many were replaced, by kind."""
         ...
 
-    def hidden(self, text: str) -> str:
-        """A text of ours with the same personal data replaced again."""
-        ...
-
     def restored(self, value: Any) -> Any:
         """A JSON value with the personal data put back into its strings."""
+        ...
+
+    def invents(self, value: Any) -> bool:
+        """Whether a string of a JSON value holds a placeholder that stands for nothing."""
         ...
 
 
@@ -88,7 +85,8 @@ class OpenAiCompatibleAnalyst:
         """
         self._exchanges, self._masked = [], self._mask(conversation) if self._mask else None
         sent = self._masked.conversation if self._masked else conversation
-        answer = self._within_context(sent, topics)
+        # Put back at the very end: what the parts came to is sent once more, to be joined.
+        answer = Answer.model_validate(self._restored(self._within_context(sent, topics).model_dump()))
         analysis: Analysis = analysis_of(answer, conversation, topics)
         used = self.used
         return AnalysisRecord(
@@ -134,31 +132,45 @@ class OpenAiCompatibleAnalyst:
         for number, part in enumerate(parts, 1):
             which = prompts().part.format(number=number, total=len(parts)) if len(parts) > 1 else ""
             messages = self._messages(replace(conversation, utterances=part), topics, which)
-            answers.append(
-                self._answered(messages, Answer, answer_tokens, lambda text: parse(text, conversation.language))
-            )
-        return answers[0] if len(answers) == 1 else merge(answers, self._joined(answers, conversation.language))
+            answers.append(self._answered(messages, Answer, answer_tokens, conversation.language))
+        if len(answers) == 1:
+            return answers[0]
+        return merge(answers, self._joined([answer.summary for answer in answers], conversation.language))
 
     @property
     def _answer_tokens(self) -> int:
         return min(self._endpoint.profile.answer_tokens, int(self._context_tokens * ANSWER_SHARE))
 
-    def _joined(self, answers: Sequence[Answer], language: str) -> str:
-        """One summary of the parts' summaries; where the model cannot, the parts' own one after the other."""
-        summaries = [self._masked.hidden(a.summary) if self._masked else a.summary for a in answers]
-        listed = "\n".join(json.dumps(summary, ensure_ascii=False) for summary in summaries)
-        asked = [{"role": "user", "content": prompts().join.format(language=language, summaries=listed)}]
-        if self._tokens(asked[0]["content"]) + self._answer_tokens + MARGIN <= self._context_tokens:
-            try:
-                joined = self._answered(
-                    asked, JoinedSummary, self._answer_tokens, lambda text: fitting(JoinedSummary, text)
-                )
-            except EngineError as error:
-                if error.code not in {"llm_answer_invalid", "llm_answer_truncated", "llm_context_exceeded"}:
-                    raise
+    def _joined(self, summaries: Sequence[str], language: str) -> str:
+        """One summary of the parts' summaries, in rounds of as many as fit; where the model cannot, each in brief."""
+        left = [shorten(summary) for summary in summaries]
+        try:
+            while len(left) > 1:
+                asked = self._fitting(left, language)
+                if len(asked) == len(left):
+                    break
+                left = [self._join(some, language) for some in asked]
+        except EngineError as error:
+            if error.code not in {"llm_answer_invalid", "llm_answer_truncated", "llm_context_exceeded"}:
+                raise
+        return left[0] if len(left) == 1 else in_brief([self._restored(summary) for summary in summaries])
+
+    def _fitting(self, summaries: Sequence[str], language: str) -> list[list[str]]:
+        """Neighbours together, as many as fit into one request."""
+        room = self._context_tokens - self._answer_tokens - 2 * MARGIN  # the second one is for the words of a repair
+        groups: list[list[str]] = []
+        for summary in summaries:
+            if groups and self._tokens(_join_of([*groups[-1], summary], language)) <= room:
+                groups[-1].append(summary)
             else:
-                return str(joined.summary)
-        return " ".join(answer.summary for answer in answers)
+                groups.append([summary])
+        return groups
+
+    def _join(self, summaries: Sequence[str], language: str) -> str:
+        if len(summaries) == 1:
+            return summaries[0]
+        asked = [{"role": "user", "content": _join_of(summaries, language)}]
+        return shorten(self._answered(asked, JoinedSummary, self._answer_tokens, language).summary)
 
     def _messages(self, conversation: Conversation, topics: Sequence[str], part: str) -> list[dict[str, str]]:
         texts = prompts()
@@ -172,11 +184,11 @@ class OpenAiCompatibleAnalyst:
         return [{"role": "system", "content": system}, {"role": "user", "content": user}]
 
     def _answered(
-        self, messages: list[dict[str, str]], shape: type[BaseModel], answer_tokens: int, read: Callable[[str], T]
-    ) -> T:
+        self, messages: list[dict[str, str]], shape: type[SummarisedT], answer_tokens: int, language: str
+    ) -> SummarisedT:
         content, cut_off = self._ask(messages, shape, answer_tokens)
         try:
-            return self._read(content, read)
+            return self._read(content, shape, language)
         except AnswerUnfit as unfit:
             problem = "it was cut off, be shorter" if cut_off else str(unfit)
         repair = {"role": "user", "content": prompts().repair.format(problem=problem)}
@@ -186,22 +198,23 @@ class OpenAiCompatibleAnalyst:
             repeated = [*messages[:-1], {"role": "user", "content": f"{messages[-1]['content']}\n{repair['content']}"}]
         content, cut_off = self._ask(repeated, shape, answer_tokens)
         try:
-            return self._read(content, read)
+            return self._read(content, shape, language)
         except AnswerUnfit as unfit:
             if cut_off:
                 raise EngineError("llm_answer_truncated", "the answer was cut off twice") from None
             raise EngineError("llm_answer_invalid", f"the answer cannot be used: {unfit}") from None
 
-    def _read(self, content: str, read: Callable[[str], T]) -> T:
-        """The answer, with the personal data that was masked put back."""
-        if self._masked is None:
-            return read(content)
-        try:
-            return read(json.dumps(self._masked.restored(json.loads(content)), ensure_ascii=False))
-        except json.JSONDecodeError:
-            return read(content)
+    def _read(self, content: str, shape: type[SummarisedT], language: str) -> SummarisedT:
+        """The answer as it came, still masked. Raises AnswerUnfit."""
+        answer = parse(shape, content, language, self._restored)
+        if self._masked and self._masked.invents(answer.model_dump()):
+            raise AnswerUnfit("a placeholder such as [NAME_1] is not one of those in the text: copy them as they are")
+        return answer
 
-    def _ask(self, messages: list[dict[str, str]], shape: type[BaseModel], answer_tokens: int) -> tuple[str, bool]:
+    def _restored(self, value: Any) -> Any:
+        return self._masked.restored(value) if self._masked else value
+
+    def _ask(self, messages: list[dict[str, str]], shape: type[SummarisedT], answer_tokens: int) -> tuple[str, bool]:
         """The text of the answer and whether it was cut off. Raises EngineError."""
         profile, sending = self._endpoint.profile, self._sending
         bounded = profile.residency == "local"
@@ -223,6 +236,11 @@ class OpenAiCompatibleAnalyst:
         if choice.message.refusal or choice.finish_reason == "content_filter":
             raise EngineError("llm_refused", "the model refused to analyse the call")
         return choice.message.content or "", choice.finish_reason == "length"
+
+
+def _join_of(summaries: Sequence[str], language: str) -> str:
+    listed = "\n".join(json.dumps(summary, ensure_ascii=False) for summary in summaries)
+    return prompts().join.format(language=language, summaries=listed)
 
 
 def _line(utterance: Utterance) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from appliance.engines.language import Utterance
 from appliance.engines.language.answer import Answer
 from appliance.engines.language.claims import NEEDS_NO_PROOF, Outcome, Task
-from appliance.engines.language.limits import label_of
+from appliance.engines.language.limits import SENTENCE_END, SUMMARY_WORDS, label_of, shorten
 from appliance.engines.language.proofs import plain
 from appliance.errors import EngineError
 
@@ -18,6 +18,9 @@ OVERLAP = 0.1
 """Share of a part that the next one repeats, so that a question and its answer are seen together once."""
 
 LEAST_TOKENS = 64
+
+LEAST_WORDS = 8
+"""Fewer words of a part say nothing."""
 
 SPACE = re.compile(r"(?<=\s)")
 
@@ -78,6 +81,20 @@ def merge(answers: Sequence[Answer], summary: str) -> Answer:
         objections=list({plain(o.text): o for a in answers for o in a.objections}.values()),
         next_contact=next((a.next_contact for a in reversed(answers) if a.next_contact), None),
     )
+
+
+def in_brief(summaries: Sequence[str]) -> str:
+    """The beginning of each part's summary, as much as all have room for; of very many parts evenly chosen ones, the
+    first and the last among them.
+    """
+    most, last = SUMMARY_WORDS // LEAST_WORDS, len(summaries) - 1
+    chosen = [summaries[n * last // (most - 1)] for n in range(most)] if last >= most else summaries
+    brief = []
+    for summary in chosen:
+        sentence = SENTENCE_END.split(" ".join(summary.split()))[0]
+        kept = shorten(sentence, SUMMARY_WORDS // len(chosen))
+        brief.append(kept if kept == sentence else kept.rstrip(" ,;:-") + "…")
+    return " ".join(brief)
 
 
 def _commonest(lists: Sequence[Sequence[str]]) -> list[str]:

@@ -16,7 +16,7 @@ from appliance.engines.language.profiles import Profile
 from appliance.engines.language.transport import Sending
 from appliance.evaluation import masking
 from tests.engines.language.test_openai_compatible import Book, long_call
-from tests.llm.scripted import Scripted, answer_to, serving, transcript_of
+from tests.llm.scripted import Scripted, answer_to, is_join, serving, transcript_of, well
 
 SECRETS = ("Сидоров", "Иван", "916", "девятьсот шестнадцать", "4510", "ivan", "Ленина", "А123ВС")
 
@@ -85,20 +85,40 @@ def test_the_answer_is_proven_by_the_original(server: Scripted) -> None:
     assert record.masked["name"] >= 3
 
 
-def test_summaries_of_parts_are_masked_again(server: Scripted) -> None:
-    """The parts' summaries hold names by then: they are sent once more, to be joined into one."""
-    said = [("A", "Меня зовут Иван Петрович Сидоров."), *long_call(20), ("B", "Спасибо, Иван Петрович.")]
-    analyst(server, context_tokens=8192).analyse(conversation(*said))
-    joins = [b for b in server.requests if b["response_format"]["json_schema"]["schema"]["required"] == ["summary"]]
-    assert joins
-    assert "NAME_1" in json.dumps(joins)
-    assert "Сидоров" not in json.dumps(server.requests, ensure_ascii=False)
+@pytest.mark.parametrize("name", ["[NAME_1]", "[NAME_1]у", "NAME_1у", "[name_1]", "[NAME 1]", "[ИМЯ_1]а"])
+def test_a_name_leaves_masked_however_a_summary_writes_it(server: Scripted, name: str) -> None:
+    """The parts' summaries are sent once more, to be joined into one; people read the name that was said."""
+
+    def declining(handler: Any, body: dict[str, Any]) -> None:
+        changes = {} if is_join(body) else {"tasks": []}
+        summary = f"Менеджер обещал {name} перезвонить по номеру [PHONE_1]."
+        handler.complete(json.dumps(answer_to(body, summary=summary, **changes), ensure_ascii=False))
+
+    server.otherwise = declining
+    said = [("A", "Меня зовут Сергей Сидоров, телефон 8 916 123-45-67."), *long_call(20), ("B", "Спасибо, Сергей.")]
+    record = analyst(server, context_tokens=8192).analyse(conversation(*said))
+    joins = [body for body in server.requests if is_join(body)]
+    assert len(joins) == 1
+    assert name in joins[0]["messages"][0]["content"]
+    sent = json.dumps(server.requests, ensure_ascii=False)
+    assert not [secret for secret in ("Сидоров", "Сергей", "916") if secret in sent]
+    assert record.analysis.summary == "Менеджер обещал Сергей Сидоров перезвонить по номеру 8 916 123-45-67."
+
+
+@pytest.mark.parametrize("invented", ["[NAME_7]", "[PHONE_9]", "NAME_7у", "[КЛИЕНТ_1]", "[ИМЯ]", "[MANAGER 2]"])
+def test_a_placeholder_that_stands_for_nothing_is_sent_back(server: Scripted, invented: str) -> None:
+    server.steps = [well(summary=f"Клиент {invented} придёт в субботу.")]
+    record = analyst(server).analyse(conversation(*SAID))
+    assert record.requests == 2
+    assert "placeholder" in server.requests[1]["messages"][-1]["content"]
+    assert invented not in record.analysis.summary
 
 
 def test_a_placeholder_that_was_spoken_is_not_taken_for_ours() -> None:
     given = conversation(("A", "Меня зовут Пётр. Тут написано [NAME_1]."))
     masked = MaskedConversation(given)
     assert masked.restored(masked.conversation.utterances[0].text) == given.utterances[0].text
+    assert not masked.invents(masked.conversation.utterances[0].text)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -28,9 +29,11 @@ from appliance.engines.language.transport import Exchange, Sending
 from appliance.errors import EngineError
 from tests.llm.scripted import (
     Scripted,
+    Step,
     answer_to,
     cut,
     drips,
+    is_join,
     raw,
     refusing,
     says,
@@ -404,6 +407,68 @@ def test_an_hour_fits_into_any_context(server: Scripted, context: int, least: in
         estimate = sum(len(m["content"].encode()) / 3 for m in body["messages"])
         assert estimate + body["max_tokens"] <= context
     assert record.analysis.summary == ("Общий пересказ звонка." if least > 1 else record.analysis.summary)
+
+
+def numbered_parts(words: int, join: Step) -> Step:
+    """Summaries of so many words, each with the number of its part's first line; `join` answers for the whole."""
+
+    def step(handler: Any, body: dict[str, Any]) -> None:
+        if is_join(body):
+            join(handler, body)
+            return
+        text = f"Часть{transcript_of(body)[0][0]} " + "клиент спросил про машину и приедет завтра утром " * (words // 8)
+        well(summary=f"{text.strip()}. Конец части.")(handler, body)
+
+    return step
+
+
+def numbers_in(text: str) -> set[str]:
+    return set(re.findall(r"Часть(\d+)", text))
+
+
+def naming_all(handler: Any, body: dict[str, Any]) -> None:
+    """A join that says which parts it was given."""
+    named = " ".join(f"Часть{number}" for number in sorted(numbers_in(body["messages"][0]["content"]), key=int))
+    well(summary=f"{named} вместе.")(handler, body)
+
+
+@pytest.mark.parametrize("context", [4096, 8192])
+@pytest.mark.parametrize("joins", [naming_all, says("nonsense"), says("{", finish="length")])
+def test_every_part_of_an_hour_is_in_its_summary(server: Scripted, context: int, joins: Step) -> None:
+    """Joined in rounds of as many summaries as fit; where the model cannot join, each part has its sentence."""
+    server.otherwise = numbered_parts(100, joins)
+    summary = analyse(server, *long_call(60), context_tokens=context).analysis.summary
+    parts = [transcript_of(body)[0][0] for body in server.requests if not is_join(body)]
+    rounds = [body for body in server.requests if is_join(body)]
+    assert len(parts) >= 5
+    assert rounds
+    for body in server.requests:
+        estimate = sum(len(m["content"].encode()) / 3 for m in body["messages"])
+        assert estimate + body["max_tokens"] <= context
+    if joins is naming_all:
+        assert numbers_in(summary) == set(parts)
+    else:
+        assert len(rounds) == 2, "asked once more, and then left alone"
+        assert {parts[0], parts[-1]} <= numbers_in(summary)
+        assert len(numbers_in(summary)) >= min(len(parts), 15)
+    assert len(summary.split()) <= 120
+
+
+@pytest.mark.parametrize("text", ["", "  ", "The client called about a car and will come on Saturday."])
+def test_a_joined_summary_is_checked_as_any_other(server: Scripted, text: str) -> None:
+    """An empty or foreign one is sent back once; then each part has its sentence."""
+    server.otherwise = numbered_parts(40, well(summary=text))
+    said = long_call(20)
+    summary = analyse(server, *said, context_tokens=8192).analysis.summary
+    first, second = [body["messages"][-1]["content"] for body in server.requests if is_join(body)]
+    assert "summary: is " in second
+    assert "summary: is " not in first
+    parts = {transcript_of(body)[0][0] for body in server.requests if not is_join(body)}
+    assert numbers_in(summary) == parts
+    server.requests.clear()
+    server.otherwise = numbered_parts(40, well(summary="Общий пересказ."))
+    server.steps = [server.otherwise] * len(parts) + [well(summary=text)]
+    assert analyse(server, *said, context_tokens=8192).analysis.summary == "Общий пересказ."
 
 
 def test_tokens_are_counted_by_the_models_own_tokenizer_where_it_is_at_hand(server: Scripted, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from appliance.engines.language import Conversation
 from appliance.engines.language.masking.addresses import addresses
@@ -19,7 +19,28 @@ Kind = Literal["NAME", "PHONE", "EMAIL", "CARD", "VIN", "PLATE", "PASSPORT", "AD
 Span = tuple[int, int, str]
 """Beginning, end and kind of a piece of personal data."""
 
-PLACEHOLDER = re.compile(r"\[?\b(NAME|PHONE|EMAIL|CARD|VIN|PLATE|PASSPORT|ADDRESS)_(\d+)\b\]?")
+TRANSLATED = {
+    "имя": "NAME",
+    "телефон": "PHONE",
+    "почта": "EMAIL",
+    "карта": "CARD",
+    "госномер": "PLATE",
+    "паспорт": "PASSPORT",
+    "адрес": "ADDRESS",
+}
+"""What models that write Russian make of our kinds."""
+
+_WORD = rf"{'|'.join(get_args(Kind))}|{'|'.join(TRANSLATED)}"
+
+PLACEHOLDER = re.compile(
+    # Without brackets only with the underscore: "card 2" may be what was said.
+    rf"(?:\[\s*({_WORD})[\s_-]*(\d+)\s*\]|\[?(?<!\w)({_WORD})_(\d+)\]?)(?:-?[а-яёәғқңөұүһі]{{1,4}}(?!\w))?",
+    re.IGNORECASE,
+)
+"""One of ours, also as models write it: in another case, with a space, translated, or with a Russian ending."""
+
+BRACKETED = re.compile(rf"\[\s*(?:[^\W\d]+[\s_-]*\d+|{_WORD})\s*\]", re.IGNORECASE)
+"""What reads as a placeholder, ours or not."""
 
 
 def found_in(text: str, language: str, before: str = "") -> list[Span]:
@@ -46,7 +67,7 @@ class MaskedConversation:
     def __init__(self, conversation: Conversation) -> None:
         self._placeholders: dict[str, str] = {}
         self._originals: dict[str, str] = {}
-        self._taken = {match[0] for u in conversation.utterances for match in PLACEHOLDER.finditer(u.text)}
+        self._taken = {_key(match) for u in conversation.utterances for match in PLACEHOLDER.finditer(u.text)}
         self._numbers: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
         self.conversation = self._masked(conversation)
@@ -80,26 +101,36 @@ class MaskedConversation:
 
     def _placeholder(self, original: str, kind: str) -> str:
         if original not in self._placeholders:
-            placeholder = ""
-            while not placeholder or placeholder in self._taken or placeholder.strip("[]") in self._taken:
+            key = ""
+            while not key or key in self._taken:
                 self._numbers[kind] += 1
-                placeholder = f"[{kind}_{self._numbers[kind]}]"
-            self._placeholders[original] = placeholder
-            self._originals[placeholder.strip("[]")] = original
+                key = f"{kind}_{self._numbers[kind]}"
+            self._placeholders[original] = f"[{key}]"
+            self._originals[key] = original
         return self._placeholders[original]
-
-    def hidden(self, text: str) -> str:
-        """A text with everything that was masked before masked again, the longest first."""
-        for original in sorted(self._placeholders, key=len, reverse=True):
-            text = re.sub(rf"(?<!\w){re.escape(original)}(?!\w)", self._placeholders[original], text)
-        return text
 
     def restored(self, value: Any) -> Any:
         """See Masked."""
         if isinstance(value, str):
-            return PLACEHOLDER.sub(lambda m: self._originals.get(f"{m[1]}_{m[2]}", m[0]), value)
+            return PLACEHOLDER.sub(lambda m: self._originals.get(_key(m), m[0]), value)
         if isinstance(value, list):
             return [self.restored(part) for part in value]
         if isinstance(value, dict):
             return {key: self.restored(part) for key, part in value.items()}
         return value
+
+    def invents(self, value: Any) -> bool:
+        """See Masked. What was spoken like a placeholder is none of the model's making."""
+        if isinstance(value, str):
+            known = self._taken | self._originals.keys()
+            left = PLACEHOLDER.sub(lambda m: "" if _key(m) in known else f"[{_key(m)}]", value)
+            return bool(BRACKETED.search(left))
+        if isinstance(value, list | tuple):
+            return any(self.invents(part) for part in value)
+        return isinstance(value, dict) and any(self.invents(part) for part in value.values())
+
+
+def _key(match: re.Match[str]) -> str:
+    """A placeholder as we write it, without the brackets."""
+    kind, number = match[1] or match[3], match[2] or match[4]
+    return f"{TRANSLATED.get(kind.lower(), kind.upper())}_{int(number)}"
