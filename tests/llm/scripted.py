@@ -71,6 +71,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with script.lock:
             script.requests.append(body)
+            script.packing.append(self.headers.get("Accept-Encoding", ""))
             script.keys.append(self.headers.get("Authorization", ""))
             script.in_flight += 1
             script.most_in_flight = max(script.most_in_flight, script.in_flight)
@@ -186,6 +187,8 @@ class Scripted:
     otherwise: Step = field(default_factory=well)
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    packing: list[str] = field(default_factory=list)
+    """The encodings that each request accepts."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     in_flight: int = 0
     most_in_flight: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -135,7 +135,12 @@ def addresses_of(host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Addres
 
 
 def is_in_the_building(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether an address is loopback, private or link-local, also where IPv4 is written as IPv6."""
+    """Whether an address is loopback, private or link-local, also where IPv4 is written as IPv6.
+
+    Teredo (2001::/32) counts as private by its registration, and is a tunnel through the internet.
+    """
+    if getattr(address, "teredo", None):
+        return False
     inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None) or address
     return bool(inner.is_loopback or inner.is_private or inner.is_link_local) and not inner.is_multicast
 
@@ -177,16 +182,23 @@ class CountedTransport(httpx2.BaseTransport):
         exchange.bytes_sent = len(request.read())
         exchange.host = "unix" if self._is_socket else request.url.host
         exchange.leaves = exchange.profile.residency == "cloud"
-        if not self._is_socket:
-            self._direct(request, exchange)
+        # Bounds are on what arrives: nothing may unpack into more.
+        request.headers["Accept-Encoding"] = "identity"
+        hosts = [request.url.host] if self._is_socket else self._hosts(request, exchange)
         gate.permit(exchange)
         exchange.permitted = exchange.reached = True
         try:
-            response = self._inner.handle_request(request)
+            response = self._connected(request, hosts)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
             exchange.reached = False
             raise
         exchange.status = response.status_code
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            if response.is_success:
+                response.close()
+                message = "the endpoint packs its answers although it is asked not to"
+                raise EngineError("llm_misconfigured", message, retryable=True, wait_s=0)
+            del response.headers["Content-Encoding"]  # an error is known by its status
         return httpx2.Response(
             response.status_code,
             headers=response.headers,
@@ -194,8 +206,23 @@ class CountedTransport(httpx2.BaseTransport):
             extensions=response.extensions,
         )
 
-    def _direct(self, request: httpx2.Request, exchange: Exchange) -> None:
-        """See where the request goes, and hold a local profile's one to the address that was looked at."""
+    def _connected(self, request: httpx2.Request, hosts: Sequence[str]) -> httpx2.Response:
+        """The answer of the first host that takes the connection: localhost is ::1 as well, where nobody may listen."""
+        timeouts = request.extensions.get("timeout", {})
+        if timeouts.get("connect"):
+            shared = {**timeouts, "connect": timeouts["connect"] / len(hosts)}
+            request.extensions = {**request.extensions, "timeout": shared}
+        for host in hosts[:-1]:
+            request.url = request.url.copy_with(host=host)
+            try:
+                return self._inner.handle_request(request)
+            except (httpx2.ConnectError, httpx2.ConnectTimeout):
+                continue
+        request.url = request.url.copy_with(host=hosts[-1])
+        return self._inner.handle_request(request)
+
+    def _hosts(self, request: httpx2.Request, exchange: Exchange) -> list[str]:
+        """Where the request may go: for a local profile the very addresses that were looked at."""
         host = request.url.host
         try:
             addresses = addresses_of(host)
@@ -208,7 +235,8 @@ class CountedTransport(httpx2.BaseTransport):
                 raise NotLocal(name=exchange.profile.name, host=host)  # whatever its label says
             # The name must not stand for another address by the time of the connection.
             request.extensions = {**request.extensions, "sni_hostname": host}
-            request.url = request.url.copy_with(host=str(addresses[0]))
+            return list(dict.fromkeys(map(str, addresses)))
+        return [host]
 
     def close(self) -> None:
         self._inner.close()

@@ -56,7 +56,7 @@ def read(file: Path) -> list[SiteName]:
     """The names in a YAML file: a list of names, or of {text, heard}. Raises EngineError: vocabulary_unreadable."""
     try:
         if file.stat().st_size > LONGEST_FILE:
-            raise EngineError("vocabulary_unreadable", f"{file} is too long for a vocabulary", retryable=True)
+            raise _unreadable(f"{file} is too long for a vocabulary")
         data = yaml.safe_load(file.read_text(encoding="utf-8")) or []
         listed = (
             [{"text": name} if isinstance(name, str) else name for name in data] if isinstance(data, list) else data
@@ -65,4 +65,9 @@ def read(file: Path) -> list[SiteName]:
     except (OSError, yaml.YAMLError, UnicodeDecodeError, TypeError, ValidationError) as error:
         # Never the text: it may hold people's names.
         reason = error.strerror if isinstance(error, OSError) else type(error).__name__
-        raise EngineError("vocabulary_unreadable", f"{file} is no vocabulary: {reason}", retryable=True) from None
+        raise _unreadable(f"{file} is no vocabulary: {reason}") from None
+
+
+def _unreadable(message: str) -> EngineError:
+    """Calls wait: the operator's slip is not theirs."""
+    return EngineError("vocabulary_unreadable", message, retryable=True, wait_s=0)

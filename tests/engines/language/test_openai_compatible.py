@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -12,9 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from tenacity import RetryCallState, Retrying
 from tokenizers import Tokenizer
@@ -25,7 +29,7 @@ from appliance.engines.language import AnalysisRecord, Conversation, Utterance, 
 from appliance.engines.language.endpoint import Endpoint
 from appliance.engines.language.openai_compatible import OpenAiCompatibleAnalyst
 from appliance.engines.language.profiles import NotLocal, Profile
-from appliance.engines.language.transport import Exchange, Sending
+from appliance.engines.language.transport import Exchange, Sending, is_in_the_building
 from appliance.errors import EngineError
 from tests.llm.scripted import (
     Scripted,
@@ -520,6 +524,102 @@ def test_a_local_profile_does_not_reach_out_of_the_building() -> None:
     outside = Profile(name="local", residency="local", base_url="http://8.8.8.8/v1", model="m", timeout_s=1)
     with pytest.raises(NotLocal):
         OpenAiCompatibleAnalyst(Endpoint(outside)).analyse(conversation())
+
+
+@pytest.mark.parametrize(
+    ("address", "inside"),
+    [
+        ("127.0.0.1", True),
+        ("10.1.2.3", True),
+        ("fd00::1", True),
+        ("::1", True),
+        ("fe80::1", True),
+        ("::ffff:10.1.2.3", True),
+        ("2002:a01:203::1", True),
+        ("8.8.8.8", False),
+        ("::ffff:8.8.8.8", False),
+        ("2002:808:808::1", False),
+        ("2001:0:4136:e378:8000:63bf:3fff:fdd2", False),
+        ("2001:4860:4860::8888", False),
+        ("224.0.0.1", False),
+    ],
+)
+def test_what_is_in_the_building(address: str, inside: bool) -> None:
+    assert is_in_the_building(ip_address(address)) is inside
+
+
+def resolving(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
+    """The name llm.internal stands for these addresses, one list each time it is asked for; returns the questions."""
+    asked: list[str] = []
+    real, left = socket.getaddrinfo, list(answers)
+
+    def lookup(host: Any, port: Any, *args: Any, **named: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name != "llm.internal":
+            return real(host, port, *args, **named)
+        asked.append(name)
+        found = left.pop(0) if len(left) > 1 else left[0]
+        return [entry for one in found for entry in real(one, port, *args, **named)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    return asked
+
+
+def test_a_name_with_two_addresses_is_reached_where_somebody_listens(
+    server: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As localhost on most systems: ::1 comes first, and the server listens on 127.0.0.1 only."""
+    resolving(monkeypatch, ["::1", "127.0.0.1"])
+    named = server.url.replace("127.0.0.1", "llm.internal")
+    book = Book()
+    assert analyse(server, book=book, base_url=named).analysis.sentiment == "positive"
+    assert [(one.host, one.outcome) for one in book.over] == [("llm.internal", "answered")]
+    resolving(monkeypatch, ["::1", "127.0.0.2"])
+    with pytest.raises(EngineError) as failed:
+        analyse(server, base_url=named.replace(named.split(":")[2], "9/v1"), timeout_s=1)
+    assert failed.value.code == "llm_unavailable"
+
+
+def test_a_name_that_changes_its_address_is_held_to_what_was_looked_at(
+    server: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = resolving(monkeypatch, ["127.0.0.1"], ["8.8.8.8"])
+    named = server.url.replace("127.0.0.1", "llm.internal")
+    assert analyse(server, base_url=named).analysis.sentiment == "positive"
+    assert len(asked) == 1, "the connection asks no second time"
+    with pytest.raises(NotLocal):
+        analyse(server, base_url=named)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("residency", ["local", "cloud"])
+def test_no_proxy_of_the_environment_gets_a_request(
+    server: Scripted, monkeypatch: pytest.MonkeyPatch, residency: str
+) -> None:
+    with serving() as proxy:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url.removesuffix("/v1"))
+            monkeypatch.setenv(name.lower(), proxy.url.removesuffix("/v1"))
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        analyse(server, book=Book(), residency=residency)
+        assert (len(server.requests), len(proxy.requests)) == (1, 0)
+        question = {"messages": [], "response_format": {"json_schema": {"schema": {"required": []}}}}
+        httpx2.post(server.url, json=question)
+        assert (len(server.requests), len(proxy.requests)) == (1, 1), "others do go there"
+
+
+def test_an_answer_that_is_packed_is_not_unpacked(server: Scripted) -> None:
+    """The bound on an answer's bytes holds for what it unpacks to, too."""
+    server.otherwise = raw(gzip.compress(b" " * 2**20), Content_Encoding="gzip")
+    with pytest.raises(EngineError) as failed:
+        analyse(server)
+    assert (failed.value.code, failed.value.wait_s) == ("llm_misconfigured", 0)
+    assert len(server.requests) == 1
+    server.otherwise = raw(gzip.compress(b"{}"), code=401, Content_Encoding="gzip")
+    with pytest.raises(EngineError, match="answered 401"):
+        analyse(server)
+    assert server.packing == ["identity"] * 2
 
 
 def test_nothing_leaves_without_an_audit() -> None:

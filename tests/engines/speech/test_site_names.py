@@ -30,6 +30,7 @@ def test_a_file_that_is_none_says_so_without_its_text(tmp_path: Path, text: str)
         read(file)
     assert raised.value.code == "vocabulary_unreadable"
     assert "Вос" not in str(raised.value)
+    assert (raised.value.retryable, raised.value.wait_s) == (True, 0), "calls wait for who mends it"
 
 
 def test_the_file_is_read_for_every_call(tmp_path: Path) -> None:
