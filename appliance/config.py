@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from appliance.errors import ApplianceError
@@ -294,6 +294,13 @@ class Settings(BaseSettings):
     @classmethod
     def _empty(cls, value: object) -> object:
         return None if value == "" else value
+
+    @field_validator("openai_daily_cost_cap")
+    @classmethod
+    def _can_be_reached(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None and not any(info.data.get(f"openai_price_{side}", 1) for side in ("input", "output")):
+            raise ValueError("a cap needs OPENAI_PRICE_INPUT or OPENAI_PRICE_OUTPUT above 0")
+        return value
 
     @field_validator("jwt_secret")
     @classmethod

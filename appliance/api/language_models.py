@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from appliance.api.deps import Language, ViewerDep
@@ -42,7 +42,16 @@ class ProfileFields(BaseModel):
     temperature: float | None = Field(0, ge=0, le=2, description="null: not sent, as reasoning models ask for")
     price_input: float = Field(0, ge=0, le=1e6, description="US dollars per million tokens sent")
     price_output: float = Field(0, ge=0, le=1e6, description="US dollars per million tokens received")
-    daily_cost_cap: float | None = Field(None, ge=0, le=1e9, description="US dollars a day; then calls wait")
+    daily_cost_cap: float | None = Field(
+        None, ge=0, le=1e9, description="US dollars a day; then calls wait. Needs a price above 0"
+    )
+
+    @field_validator("daily_cost_cap")
+    @classmethod
+    def _can_be_reached(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None and not any(info.data.get(price, 1) for price in ("price_input", "price_output")):
+            raise PydanticCustomError("cap_without_price", "A cap needs price_input or price_output above 0")
+        return value
 
 
 class ProfileIn(ProfileFields):

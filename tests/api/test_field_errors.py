@@ -114,7 +114,14 @@ def test_every_kind_of_error_that_a_request_can_have_is_said_in_russian(monkeypa
     assert not errors.field_errors().keys() - known
 
 
-OWN = {"days_reversed", "key_not_ascii", "name_not_printable", "name_without_letter", "name_too_many_words"}
+OWN = {
+    "cap_without_price",
+    "days_reversed",
+    "key_not_ascii",
+    "name_not_printable",
+    "name_without_letter",
+    "name_too_many_words",
+}
 
 
 class Everything(BaseModel):
@@ -179,6 +186,7 @@ WRONG: list[tuple[str, str, dict[str, Any], str]] = [
     ("PUT", "/api/admin/llm", {"json": {"profiles": {"a": {"timeout_s": 0}}}}, "greater_than"),
     ("PUT", "/api/admin/llm", {"json": {"profiles": {"a": {"parallel": 1.5}}}}, "int_from_float"),
     ("PUT", "/api/admin/llm", {"json": {"profiles": {"a": {"api_key": "ключ"}}}}, "key_not_ascii"),
+    ("PUT", "/api/admin/llm", {"json": {"profiles": {"a": {"daily_cost_cap": 5}}}}, "cap_without_price"),
     ("PUT", "/api/admin/vocabulary", {"json": {"names": [{"text": "a b c d e"}]}}, "name_too_many_words"),
     ("PUT", "/api/admin/vocabulary", {"json": {"names": [{"text": "123"}]}}, "name_without_letter"),
     ("PUT", "/api/admin/vocabulary", {"json": {"names": [{"text": "a\u0007b"}]}}, "name_not_printable"),

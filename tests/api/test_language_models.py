@@ -113,6 +113,15 @@ def test_a_key_is_kept_by_a_change_but_not_sent_to_another_address(admin: httpx.
             422,
             "validation_failed",
         ),
+        (
+            {
+                "profiles": {
+                    "x": {"residency": "local", "base_url": "http://127.0.0.1", "model": "m", "daily_cost_cap": 5}
+                }
+            },
+            422,
+            "validation_failed",
+        ),
         ({"unknown": 1}, 422, "validation_failed"),
     ],
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from appliance.config import Settings
 from appliance.engines.language import Conversation, Utterance
@@ -34,6 +35,19 @@ def test_another_local_endpoint_has_the_context_of_its_setting(monkeypatch: pyte
     profile = local(monkeypatch, VLLM_WEIGHTS="", LOCAL_LLM_CONTEXT="65536")
     assert (profile.context_tokens, profile.tokenizer) == (65_536, "")
     assert local(monkeypatch, VLLM_WEIGHTS=str(tmp_path)).tokenizer == "", "weights without one are counted by bytes"
+
+
+@pytest.mark.parametrize("prices", [("0", "0"), ("0", "10"), ("2.5", "0")])
+def test_a_cap_that_can_never_be_reached_is_refused(monkeypatch: pytest.MonkeyPatch, prices: tuple[str, str]) -> None:
+    for name, value in zip(("INPUT", "OUTPUT"), prices, strict=True):
+        monkeypatch.setenv(f"OPENAI_PRICE_{name}", value)
+    assert of_environment(Settings.offline())["openai"].daily_cost_cap is None
+    monkeypatch.setenv("OPENAI_DAILY_COST_CAP", "20")
+    if prices == ("0", "0"):
+        with pytest.raises(ValidationError, match="OPENAI_PRICE_INPUT"):
+            Settings.offline()
+    else:
+        assert of_environment(Settings.offline())["openai"].daily_cost_cap == 20
 
 
 RULES = {

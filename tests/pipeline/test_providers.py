@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -197,6 +198,40 @@ def test_at_the_days_cap_calls_wait_and_say_so(running: Running, people: dict[st
         http.put(ADDRESS, json={"profiles": {"far": {**dear, "daily_cost_cap": 100}}}).raise_for_status()
         assert processed(http, call_id)["aiAnalysis"]["provider"] == "far"
         remove(http, [call_id])
+
+
+def test_the_days_cap_holds_for_calls_at_the_same_time(running: Running, people: dict[str, str], far: Scripted) -> None:
+    """Twelve calls at once and room for three: what is under way counts before anybody knows what it costs."""
+    answered = threading.Event()
+
+    def held(handler: Any, body: dict[str, Any]) -> None:
+        answered.wait(50)
+        well()(handler, body)
+
+    far.otherwise = held
+    environment = {"DATA_RESIDENCY": "cloud-masked", "ANALYSIS_WORKERS": "12"}
+    with started(running, "api", "analysis", "housekeeping", **environment) as own:
+        http = own.client(people["admin"])
+        # Half a cent each at the most: 500 tokens of an answer.
+        capped = profile(far, "cloud", parallel=12, price_output=10.0, answer_tokens=500, daily_cost_cap=0.0155)
+        http.put(ADDRESS, json={"active": "far", "profiles": {"far": capped}}).raise_for_status()
+        calls = [heard(people["anna"], word) for word in TOPICS[:12]]
+
+        def waiting() -> list[str]:
+            found = {call_id: http.get(f"/api/calls/{call_id}").json().get("processing_wait") for call_id in calls}
+            return [call_id for call_id, wait in found.items() if (wait or {}).get("code") == "llm_cost_cap"]
+
+        try:
+            wait_until(lambda: len(waiting()) == 9, 60, "nine calls to wait")
+            wait_until(lambda: len(far.requests) == 3, 60, "three requests")
+            assert len(far.requests) == 3
+        finally:
+            answered.set()
+        for call_id in set(calls) - set(waiting()):
+            assert processed(http, call_id)["aiAnalysis"]["provider"] == "far"
+        assert len(far.requests) == 3
+        assert len(waiting()) == 9
+        remove(http, calls)
 
 
 @pytest.mark.parametrize(
