@@ -304,19 +304,18 @@ def test_nobody_listens() -> None:
 
 
 def test_the_breaker_spares_an_endpoint_that_is_down(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "BREAK_S", 1.0)
+    monkeypatch.setattr(endpoint, "BREAK_S", 4.0)
     server.otherwise = status(503)
     shared = Endpoint(profile(server, timeout_s=0.5))
-    with pytest.raises(EngineError):
-        OpenAiCompatibleAnalyst(shared).analyse(conversation())
-    before = len(server.requests)
-    assert before >= endpoint.BREAK_AFTER
+    while (before := len(server.requests)) < endpoint.BREAK_AFTER:  # a busy machine needs more than one call for that
+        with pytest.raises(EngineError):
+            OpenAiCompatibleAnalyst(shared).analyse(conversation())
     with pytest.raises(EngineError) as failed:
         OpenAiCompatibleAnalyst(shared).analyse(conversation())
     assert failed.value.wait_s is not None
     assert len(server.requests) == before
     server.otherwise = well()
-    time.sleep(1.1)
+    time.sleep(4.1)
     assert OpenAiCompatibleAnalyst(shared).analyse(conversation()).analysis.sentiment == "positive"
 
 
