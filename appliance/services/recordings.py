@@ -43,10 +43,10 @@ def find(name: str, expires: int, signature: str, viewer_id: UUID | None, *, lis
     with db.unit_of_work() as session:
         query = select(Call.id, Call.audio_bytes, Call.audio_type).where(Call.audio_key == key)
         found = session.execute(query).first()
-        if viewer_id is not None and not users.is_active(session, viewer_id):
-            raise LinkInvalid
         if found is None:
             raise objects.ObjectMissing
+        if viewer_id is not None and not users.is_active(session, viewer_id):
+            raise LinkInvalid
         if listens and _begins_listening(viewer_id, key):
             audit.append(session, "recording_fetched", user_id=viewer_id, call_id=found.id)
     return Recording(key, found.audio_bytes or 0, found.audio_type or "application/octet-stream")

@@ -81,10 +81,14 @@ def test_english_plurals_stay() -> None:
 
 
 def ordinary() -> list[tuple[str, str]]:
-    """Every sentence of the labelled calls, the samples and the phrases that the demo weights learnt."""
+    """Every sentence of the labelled calls, the samples and the phrases that the demo weights learnt.
+
+    But for the calls in which people call cars as they please: "Солярик", "Каптур".
+    """
     labelled = yaml.safe_load(LABELLED.read_text(encoding="utf-8"))["dialogues"]
+    plain = [dialogue for dialogue in labelled if dialogue["split"] != "heldout3"]
     samples = yaml.safe_load((SAMPLES / "dialogues.yaml").read_text(encoding="utf-8")).values()
-    spoken = [(turn["text"], dialogue["language"]) for dialogue in labelled for turn in dialogue["turns"]]
+    spoken = [(turn["text"], dialogue["language"]) for dialogue in plain for turn in dialogue["turns"]]
     spoken += [(text, dialogue["language"]) for dialogue in samples for _, text in dialogue["lines"]]
     return spoken
 
