@@ -25,7 +25,7 @@ def test_killed_before_any_change_it_is_all_there_again(elsewhere: str) -> None:
         command = [sys.executable, "-m", "tests.installer.cut_everywhere", f"{here}/data", f"{there}/etc"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= 20
+    assert int(done.stdout) > 12
 
 
 def test_a_restore_that_runs_is_not_undone_by_a_start() -> None:
