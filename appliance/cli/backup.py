@@ -12,6 +12,8 @@ from typing import Annotated
 
 import typer
 
+from appliance.cli import show
+
 app = typer.Typer(no_args_is_help=True, help="Backups: make, list, verify, restore.")
 
 DataDir = Annotated[Path, typer.Option(envvar="DATA_DIR", help="Where everything that changes is kept")]
@@ -19,10 +21,6 @@ Target = Annotated[
     str, typer.Argument(help="A folder, best on another disk, or s3://BUCKET/PREFIX (see BACKUP_S3_ENDPOINT)")
 ]
 Backup = Annotated[str, typer.Argument(help="One backup: TARGET/TIME")]
-
-
-def _tell(step: str) -> None:
-    typer.echo(f"  {step} ...")
 
 
 @contextmanager
@@ -54,7 +52,7 @@ def make(
     from installer.site import Site
 
     site, began = Site(data_dir.resolve()), datetime.now(UTC)
-    typer.echo(f"Backed up: {target.rstrip('/')}/{backup.make(site, vault.at(target), _tell, keep)}")
+    typer.echo(f"Backed up: {target.rstrip('/')}/{backup.make(site, vault.at(target), show.step, keep)}")
     part = site.data_dir / f"{LAST_BACKUP}.part"
     part.write_text(began.isoformat() + "\n", encoding="utf-8")
     part.chmod(0o644)  # for the API, where that is another user; the folder lets nobody else in
@@ -84,7 +82,7 @@ def verify(
     place, name = vault.of_backup(backup)
     room = scratch or (place.path if isinstance(place, vault.Folder) else None)
     with _left_in_order():
-        manifest = restoring.verify(place, name, _tell, room)
+        manifest = restoring.verify(place, name, show.step, room)
     typer.echo(f"Sound: {manifest.counts['calls']} calls, {len(manifest.objects)} recordings, of {manifest.made_at}")
 
 
@@ -100,7 +98,7 @@ def restore(
 
     place, name = vault.of_backup(backup)
     with _left_in_order():
-        manifest = (restoring.replace if replace else restoring.restore)(place, name, data_dir, _tell)
+        manifest = (restoring.replace if replace else restoring.restore)(place, name, data_dir, show.step)
     typer.echo(f"Restored: {manifest.counts['calls']} calls, {len(manifest.objects)} recordings. Start: appliance up")
     if replace:
         typer.echo(f"What was there before is in {data_dir / aside.ASIDE}: remove it when it is not needed")

@@ -159,7 +159,7 @@ def join(
     site = Site(data_dir.resolve())
     joining.settle(told, site)
     nodes.check_release(site)
-    stack.up(data_dir, 8000, lambda step: typer.echo(f"  {step} ..."))
+    stack.up(data_dir, 8000, show.step)
     _say(
         f"Машина {site.node} работает. Удалите {file}. Проверка: appliance doctor",
         f"The node {site.node} works. Delete {file}. To check it: appliance doctor",

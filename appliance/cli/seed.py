@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from appliance.cli import show
 from appliance.cli.stack import DataDir, Port
 
 
@@ -20,7 +21,7 @@ def seed_demo(data_dir: DataDir = Path("var"), port: Port = 8000) -> None:
     if not os.environ.get("APPLIANCE_ENV_FILE"):
         if Site(data_dir.resolve()).facts().get("DEMO", "true") != "true":
             raise demo_data.NotADemonstration
-        site = stack.up(data_dir, port, lambda step: typer.echo(f"  {step} ..."), demo=True)
+        site = stack.up(data_dir, port, show.step, demo=True)
         os.environ["APPLIANCE_ENV_FILE"] = str(site.env_file)
     made = demo_data.seed(lambda name: typer.echo(f"  {name}"))
     typer.echo(f"{made} calls added. Log in as {demo_data.ADMIN} or {demo_data.MANAGER}: {demo_data.PASSWORD}")

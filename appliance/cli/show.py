@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
@@ -23,6 +24,11 @@ def wide(columns: int) -> Console:
     """Not squeezed where nobody looks: in a pipe a terminal's 80 columns would cut every figure."""
     console = Console()
     return console if console.is_terminal else Console(width=columns)
+
+
+def step(name: str) -> None:
+    """Say what is begun, as a line of its own."""
+    typer.echo(f"  {name} ...")
 
 
 def clock(ms: int) -> str:

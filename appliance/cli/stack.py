@@ -9,21 +9,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from appliance.cli import show
+
 DataDir = Annotated[Path, typer.Option(envvar="DATA_DIR", help="Where everything that changes is kept")]
 Port = Annotated[int, typer.Option(envvar="PORT", help="Port of the API")]
 
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
 
 
-def _tell(step: str) -> None:
-    typer.echo(f"  {step} ...")
-
-
 def up(data_dir: DataDir = Path("var"), port: Port = 8000) -> None:
     """Start PostgreSQL, the object store, the API and the workers; what runs already is left alone."""
     from installer import stack
 
-    site = stack.up(data_dir, port, _tell)
+    site = stack.up(data_dir, port, show.step)
     typer.echo(f"The API answers on {site.url()}, its documentation on {site.url()}/docs")
 
 
@@ -34,8 +32,8 @@ def service(data_dir: DataDir = Path("var")) -> None:
     from installer.site import Site
 
     site = Site(data_dir.resolve())
-    aside.put_back(site, _tell)  # the port is in the settings
-    tree.run(data_dir, int(site.facts().get("PORT", "8000")), _tell)
+    aside.put_back(site, show.step)  # the port is in the settings
+    tree.run(data_dir, int(site.facts().get("PORT", "8000")), show.step)
 
 
 def down(data_dir: DataDir = Path("var")) -> None:

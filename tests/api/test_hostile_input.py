@@ -37,14 +37,20 @@ def test_the_name_of_a_file_is_used_for_nothing(running: Running, people: dict[s
         answer = upload(http, (name, sound))
         assert answer.is_success, name
         assert "x-injected" not in answer.headers
-        call_id = answer.json()["id"]
-        with db.unit_of_work() as session:
-            key = session.scalar(select(Call.audio_key).where(Call.id == call_id))
-        call = http.get(f"/api/calls/{call_id}")
-        http.delete(f"/api/calls/{call_id}").raise_for_status()
-        assert key
-        assert "injected" not in key + call.text
+        key, shown = taken(http, answer)
+        assert "injected" not in key + shown
         assert ".." not in key
+
+
+def taken(http: httpx.Client, answer: httpx.Response) -> tuple[str, str]:
+    """What became of an upload: the key of its recording, and its call as it is shown; the call is deleted."""
+    call_id = answer.json()["id"]
+    with db.unit_of_work() as session:
+        key = session.scalar(select(Call.audio_key).where(Call.id == call_id))
+    call = http.get(f"/api/calls/{call_id}")
+    http.delete(f"/api/calls/{call_id}").raise_for_status()
+    assert key
+    return key, call.text
 
 
 RAW = [
@@ -75,13 +81,7 @@ def test_a_name_that_no_client_writes_breaks_out_of_nothing(
     if not answer.is_success:
         assert answer.headers["content-type"].startswith("application/problem+json")
         return
-    call_id = answer.json()["id"]
-    with db.unit_of_work() as session:
-        key = session.scalar(select(Call.audio_key).where(Call.id == call_id))
-    call = http.get(f"/api/calls/{call_id}")
-    http.delete(f"/api/calls/{call_id}").raise_for_status()
-    assert key
-    assert "injected" not in (key + call.text).lower()
+    assert "injected" not in "".join(taken(http, answer)).lower()
 
 
 @pytest.mark.parametrize("folder", ["/api/recordings/", "/downloads/"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from appliance.config import Settings
 from appliance.engines import audio
@@ -31,41 +34,49 @@ LONG_S, SHORT = 6 * 60, "ru-test-drive.mp3"
 
 
 @pytest.fixture(scope="module")
-def long_call(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, bytes]:
-    """The stereo samples one after the other, again and again."""
+def long_sound(tmp_path_factory: pytest.TempPathFactory) -> NDArray[np.int16]:
+    """Samples [frames, 2]: the stereo samples one after the other, again and again."""
     folder = tmp_path_factory.mktemp("long")
     parts = []
     for name in ("ru-complaint.wav", "ru-credit.wav", "ru-trade-in.mp3", "en-complaint.wav", "en-service.m4a"):
         assert audio.decode(SAMPLES / name, folder / "samples.s16") == 2
         parts.append(np.fromfile(folder / "samples.s16", "<i2").reshape(-1, 2))
     sound = np.concatenate(parts)
-    sound = np.tile(sound, (-(-LONG_S * SAMPLE_RATE // len(sound)), 1))[: LONG_S * SAMPLE_RATE]
-    file = io.BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setnchannels(2)
-        out.setsampwidth(2)
-        out.setframerate(SAMPLE_RATE)
-        out.writeframes(sound.tobytes())
-    return "long.wav", file.getvalue()
+    return np.tile(sound, (-(-LONG_S * SAMPLE_RATE // len(sound)), 1))[: LONG_S * SAMPLE_RATE]
 
 
 @pytest.fixture(scope="module")
-def long_mono_call(long_call: tuple[str, bytes]) -> tuple[str, bytes]:
+def long_call(long_sound: NDArray[np.int16]) -> tuple[str, bytes]:
+    """One party in each channel."""
+    return "long.wav", wav_of(long_sound, channels=2)
+
+
+@pytest.fixture(scope="module")
+def long_mono_call(long_sound: NDArray[np.int16]) -> tuple[str, bytes]:
     """The same through one microphone."""
-    with wave.open(io.BytesIO(long_call[1])) as stereo:
-        sound = np.frombuffer(stereo.readframes(stereo.getnframes()), "<i2").reshape(-1, 2)
+    return "long-mono.wav", wav_of(long_sound.sum(axis=1).clip(-32768, 32767).astype("<i2"), channels=1)
+
+
+def wav_of(sound: NDArray[np.int16], channels: int) -> bytes:
     file = io.BytesIO()
     with wave.open(file, "wb") as out:
-        out.setnchannels(1)
+        out.setnchannels(channels)
         out.setsampwidth(2)
         out.setframerate(SAMPLE_RATE)
-        out.writeframes(sound.sum(axis=1).clip(-32768, 32767).astype("<i2").tobytes())
-    return "long-mono.wav", file.getvalue()
+        out.writeframes(sound.tobytes())
+    return file.getvalue()
 
 
-def worker(apart: Running) -> Running:
-    """A speech worker whose slices last a second."""
-    return Running(apart.site, _free_port(), environment={"SPEECH_SLICE_S": "1"})
+@contextmanager
+def worker(apart: Running) -> Iterator[Running]:
+    """The only speech worker, whose slices last a second; the rest of the appliance runs beside it."""
+    apart.start("housekeeping", "analysis")
+    made = Running(apart.site, _free_port(), environment={"SPEECH_SLICE_S": "1"})
+    made.start("speech")
+    try:
+        yield made
+    finally:
+        made.kill("speech")
 
 
 def steps_of(call_id: str) -> dict[int, str]:
@@ -108,10 +119,7 @@ def test_a_short_call_overtakes_a_long_one(
 ) -> None:
     """One worker; the long call is in the midst of its recognition when the short one comes."""
     http = apart.client(people["admin"])
-    apart.start("housekeeping", "analysis")
-    mine = worker(apart)
-    mine.start("speech")
-    try:
+    with worker(apart) as mine:
         long: str = upload(http, long_call).json()["id"]
         wait_until(lambda: len(steps_of(long)) > 3, 300, "the first steps of the long call")
         short: str = upload(http, SAMPLES / SHORT).json()["id"]
@@ -122,8 +130,6 @@ def test_a_short_call_overtakes_a_long_one(
         assert row.spent_ms > 0
         assert "stage_made_way" in mine.log("speech")
         assert processed(http, long, 600)["status"] == "completed"
-    finally:
-        mine.kill("speech")
     assert_done_once(long)
     assert_done_once(short)
     assert count(StageStep, long) == 0
@@ -138,18 +144,13 @@ def test_a_short_call_overtakes_a_long_one_whose_voices_are_told_apart(
     Who said what is the same as in one go.
     """
     http = apart.client(people["admin"])
-    apart.start("housekeeping", "analysis")
-    mine = worker(apart)
-    mine.start("speech")
-    try:
+    with worker(apart) as mine:
         long: str = upload(http, long_mono_call).json()["id"]
         wait_until(lambda: row_of(long).stage == "diarize" and len(steps_of(long)) > 1, 600, "the first voices")
         assert {step.answer for step in steps_kept(long)} == {None}
         short: str = upload(http, SAMPLES / SHORT).json()["id"]
         assert processed(http, short, 300)["status"] == "completed"
         assert processed(http, long, 600)["status"] == "completed"
-    finally:
-        mine.kill("speech")
     assert finished(short, AssignRoles.name) < finished(long, Diarize.name)
     lines = [line for line in mine.log("speech").splitlines() if "stage_made_way" in line and long in line]
     assert any("diarize" in line for line in lines)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -19,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 
 from appliance.engines.language.builtin import BuiltinAnalyst, classifier, language_of
 from appliance.engines.language.builtin.lemmas import read
+from appliance.evaluation.agreement import of_sets
 from appliance.evaluation.dialogues import Dialogue, load_dialogues
 
 HERE = Path(__file__).parent
@@ -61,26 +61,20 @@ def store(model: Model) -> None:
     classifier.weights.cache_clear()
 
 
-def agreement(calls: Sequence[Dialogue]) -> np.ndarray[Any, Any]:
-    """How many intents are right, named, and labelled."""
-    analyst = BuiltinAnalyst()
-    found = [set(analyst.analyse(call.conversation).analysis.intents) for call in calls]
-    labelled = [set(call.intents or ()) for call in calls]
-    right = sum(len(one & other) for one, other in zip(found, labelled, strict=True))
-    return np.array([right, sum(map(len, found)), sum(map(len, labelled))])
-
-
 def main() -> None:
     tuned = [call for call in load_dialogues() if call.split == "tune"]
     hands = {file.stem: load_dialogues(file) for file in sorted(HERE.glob("*.yaml"))}
-    total = np.zeros(3, int)
+    analyst, all_pairs = BuiltinAnalyst(), []
     for left_out, calls in hands.items():
         store(fit([*tuned, *(call for hand, others in hands.items() if hand != left_out for call in others)]))
-        counts = agreement(calls)
-        total += counts
-        print(f"{left_out}: micro-F1 {2 * counts[0] / (counts[1] + counts[2]):.3f} on {len(calls)} calls")
-    right, named, labelled = total
-    print(f"all: {2 * right / (named + labelled):.3f} (precision {right / named:.2f}, recall {right / labelled:.2f})")
+        pairs = [
+            (call.intents or frozenset(), frozenset(analyst.analyse(call.conversation).analysis.intents))
+            for call in calls
+        ]
+        all_pairs += pairs
+        print(f"{left_out}: micro-F1 {of_sets(pairs).f1:.3f} on {len(calls)} calls")
+    found = of_sets(all_pairs)
+    print(f"all: {found.f1:.3f} (precision {found.precision:.2f}, recall {found.recall:.2f})")
     store(fit([*tuned, *(call for calls in hands.values() for call in calls)]))
     print(f"{classifier.WEIGHTS}: {len(classifier.weights().features)} features")
 
