@@ -319,13 +319,7 @@ def test_what_people_put_right_is_what_the_provider_gets_later(
         profiles = {"near": profile(near, "local", timeout_s=0.5)}
         http.put(ADDRESS, json={"active": "near", "profiles": profiles}).raise_for_status()
         call_id = heard(people["anna"], "масло")
-
-        def stood_in() -> bool:
-            queue.ring(UUID(call_id), "analysis")  # as housekeeping would
-            return bool(http.get(f"/api/calls/{call_id}").json()["status"] == "completed")
-
-        wait_until(stood_in, 120, "the built-in analyst to stand in")
-        assert http.get(f"/api/calls/{call_id}").json()["aiAnalysis"]["provider"] == "builtin"
+        assert processed(http, call_id)["aiAnalysis"]["provider"] == "builtin"
         http.post(f"/api/calls/{call_id}/swap-speakers").raise_for_status()
         with db.unit_of_work() as session:
             corrected = {"text": "Салон Лада, слушаю вас."}
