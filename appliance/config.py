@@ -299,7 +299,7 @@ class Settings(BaseSettings):
     @classmethod
     def _can_be_reached(cls, value: float | None, info: ValidationInfo) -> float | None:
         if value is not None and not any(info.data.get(f"openai_price_{side}", 1) for side in ("input", "output")):
-            raise ValueError("a cap needs OPENAI_PRICE_INPUT or OPENAI_PRICE_OUTPUT above 0")
+            raise ValueError("a cap needs OPENAI_PRICE_INPUT or OPENAI_PRICE_OUTPUT above 0; empty: no cap")
         return value
 
     @field_validator("jwt_secret")
@@ -310,15 +310,27 @@ class Settings(BaseSettings):
         return value
 
     @classmethod
-    def offline(cls) -> Settings:
-        """Settings for commands that need no database, store or tokens; everything else as the environment says."""
+    def offline(cls, env_file: Path | str | None = None) -> Settings:
+        """Settings for commands that need no database, store or tokens; everything else as the environment says.
+
+        env_file: left out, the one that APPLIANCE_ENV_FILE names.
+        """
         nowhere = {
             "database_url": "postgresql://",
             "s3_endpoint": "http://",
             "s3_access_key": "-",
             "s3_secret_key": "-",
         }
-        return cls(_env_file=os.environ.get("APPLIANCE_ENV_FILE") or None, jwt_secret="-" * 32, **nowhere)  # type: ignore[arg-type]
+        file = env_file or os.environ.get("APPLIANCE_ENV_FILE") or None
+        return cls(_env_file=file, jwt_secret="-" * 32, **nowhere)  # type: ignore[arg-type]
+
+
+def check_file(file: Path) -> None:
+    """Raises SettingsInvalid that names every setting of a file that this release refuses."""
+    try:
+        Settings.offline(file)
+    except ValidationError as error:
+        raise _invalid(error) from None
 
 
 @lru_cache
@@ -328,5 +340,9 @@ def settings() -> Settings:
     try:
         return Settings(_env_file=env_file)
     except ValidationError as error:
-        problems = "; ".join(f"{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
-        raise SettingsInvalid(problems=problems) from None
+        raise _invalid(error) from None
+
+
+def _invalid(error: ValidationError) -> SettingsInvalid:
+    problems = "; ".join(f"{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+    return SettingsInvalid(problems=problems)

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 
+from appliance.config import SettingsInvalid, check_file
 from appliance.errors import ApplianceError
 from installer import nodes, stack
 from installer.setup import layout
@@ -35,8 +36,9 @@ class Upgrade:
 
     def checks(self) -> list[Step]:
         """What must hold before anything is stopped."""
+        settings = Step("проверка настроек", "checking the settings", lambda: False, self._check_settings)
         first = Step("первая машина", "the first machine", lambda: False, self._ask_first_machine)
-        return [first] if self.is_node else []
+        return [settings, first] if self.is_node else [settings]
 
     def steps(self) -> list[Step]:
         database = [
@@ -75,6 +77,17 @@ class Upgrade:
             if self.shut:
                 self.shut.close()
         self._prune()
+
+    def _check_settings(self) -> None:
+        """What the old release was set to may be refused by the new one. Raises StepFails with the remedy."""
+        file = layout.CONFIG / "appliance.env"
+        try:
+            check_file(file)
+        except SettingsInvalid as error:
+            ru = f"Исправьте {file} и запустите ./install снова. Работает прежняя версия {self.old}"
+            en = f"Mend {file} and run ./install again. Version {self.old} serves as before"
+            remedy = ru if self.journal.language == "ru" else en
+            raise StepFails(f"{error.message(self.journal.language)}\n{remedy}") from None
 
     def _ask_first_machine(self) -> None:
         """It is upgraded first. Raises StepFails."""

@@ -25,6 +25,7 @@ from installer.failures import StepFailed
 from installer.setup import commission, layout, tree
 from installer.setup.__main__ import Preparation, options
 from installer.setup.step import Journal, Step, StepFails
+from installer.setup.upgrade import Upgrade
 from installer.site import Site
 from tests.conftest import PASSWORD, ROOT, Running, _free_port, wait_until
 
@@ -229,6 +230,32 @@ def test_a_step_is_done_once_and_a_failure_names_its_command(
     assert "[ 2/3] step ... already there" in shown
     assert "[ 3/3] failing ... FAILED" in shown
     assert "No such file" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("language", ["ru", "en"])
+def test_settings_that_a_new_release_refuses_are_told_before_the_old_one_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    """A cap without prices was taken by 0.1.0 before, and kept the next release from starting."""
+    monkeypatch.setattr(layout, "CONFIG", tmp_path)
+    file = tmp_path / "appliance.env"
+    for name in ("OPENAI_PRICE_INPUT", "OPENAI_PRICE_OUTPUT", "OPENAI_DAILY_COST_CAP", "ANALYSIS_WORKERS"):
+        monkeypatch.delenv(name, raising=False)
+    stopped: list[str] = []
+    monkeypatch.setattr(tree.Tree, "stop", lambda _: stopped.append("tree"))
+    upgrade = Upgrade(Journal(tmp_path / "log", language, 9), "0.1.0", "0.2.0")
+    lines = ["PORT=8000", "OPENAI_PRICE_INPUT=0", "OPENAI_PRICE_OUTPUT=0", "OPENAI_API_KEY=not-for-the-log"]
+    file.write_text("\n".join([*lines, "OPENAI_DAILY_COST_CAP=20", "ANALYSIS_WORKERS=0", ""]))
+    with pytest.raises(StepFails) as refused:
+        upgrade.run()
+    said = str(refused.value)
+    for part in ("OPENAI_DAILY_COST_CAP", "OPENAI_PRICE_INPUT", "ANALYSIS_WORKERS", str(file), "0.1.0"):
+        assert part in said
+    assert "not-for-the-log" not in said + (tmp_path / "log").read_text()
+    assert not stopped
+    file.write_text("\n".join([*lines, "OPENAI_DAILY_COST_CAP=", ""]))
+    for step in upgrade.checks():
+        upgrade.journal.take(step)
 
 
 def test_versions_are_compared_by_their_numbers() -> None:
