@@ -139,7 +139,7 @@ class AnalysisVersionOut(AnalysisOut):
         None,
         description="Why it was made. received: the call came; reprocessed: from its recording anew; stood_in: without "
         "a model while the provider was down; provider_back: by the provider after that; reanalysed: by an admin's "
-        "order",
+        "order; speakers_swapped: client and manager were exchanged",
     )
     is_current: bool
     prompt_tokens: int

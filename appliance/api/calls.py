@@ -131,7 +131,8 @@ def correct(call_id: UUID, viewer: ViewerDep, base_url: BaseUrl, body: Correctio
 def swap_speakers(call_id: UUID, viewer: ViewerDep, base_url: BaseUrl) -> CallOut:
     """Client and manager were taken for each other: exchange A and B.
 
-    The analysis stays as it was made; `POST /api/calls/{id}/reprocess` makes it anew, and the exchange stays.
+    The call is analysed anew in the background, of the sides as they are then; until that is done, which
+    `call_processed` tells, it has the analysis that it had. The exchange stays when the call is processed anew.
     """
     return CallOut.of(calls.swap_speakers(viewer, call_id), base_url, viewer.id)
 

@@ -70,13 +70,13 @@ class AiAnalysis(Judged, Identified, Timestamped, Base):
     stood_in_for: Mapped[str | None] = mapped_column(comment="The provider that was down; it analyses the call later")
 
 
-VersionReason = Literal["received", "reprocessed", "stood_in", "provider_back", "reanalysed"]
+VersionReason = Literal["received", "reprocessed", "stood_in", "provider_back", "reanalysed", "speakers_swapped"]
 """Why an analysis was made. received: the call came. reprocessed: somebody had it processed anew from its recording.
 stood_in: by the built-in analyst while the provider was down. provider_back: after that, by the provider.
-reanalysed: an admin had calls analysed anew.
+reanalysed: an admin had calls analysed anew. speakers_swapped: client and manager were exchanged.
 """
 
-REASONS = ("received", "reprocessed", "stood_in", "provider_back", "reanalysed")
+REASONS = ("received", "reprocessed", "stood_in", "provider_back", "reanalysed", "speakers_swapped")
 
 
 class AnalysisVersion(Judged, Identified, Base):

@@ -62,7 +62,7 @@ def _just_heard(context: StageContext) -> Conversation:
 DOWN = frozenset({"llm_unavailable", "llm_rate_limited", "llm_misconfigured"})
 """Failures of a provider that the built-in analyst may stand in for; otherwise, as at the cost cap, calls wait."""
 
-STOOD_IN = pipelines.STOOD_IN
+STOOD_IN, SWAPPED = pipelines.STOOD_IN, pipelines.SWAPPED
 
 REFUSED_WAIT_S = 60.0
 """A profile that may not be used is looked at again after so long: until then an administrator may have mended it."""
@@ -86,7 +86,8 @@ def analysed(context: StageContext, conversation: Conversation) -> tuple[Profile
         metrics.LLM_ERRORS.labels(chosen.profile.name, error.code).inc()
         if isinstance(error, ApplianceError):
             raise EngineError(error.code, str(error), retryable=True, wait_s=REFUSED_WAIT_S) from None
-        if error.code not in DOWN or equipment.settings.llm_when_down != "builtin" or STOOD_IN in context.outputs:
+        has_analysis = STOOD_IN in context.outputs or SWAPPED in context.outputs
+        if error.code not in DOWN or equipment.settings.llm_when_down != "builtin" or has_analysis:
             raise
         log.warning("builtin_stands_in", provider=chosen.profile.name, code=error.code)
         return BUILTIN, equipment.builtin.analyse(conversation, topics=topics), chosen.profile.name
@@ -143,6 +144,8 @@ def _reason(session: Session, context: StageContext, stood_in_for: str | None) -
         return "stood_in"
     if STOOD_IN in context.outputs:
         return "provider_back"
+    if SWAPPED in context.outputs:
+        return "speakers_swapped"
     run = session.scalar(select(Pipeline.run).where(Pipeline.call_id == context.call_id)) or 1
     return "reprocessed" if run > 1 else "received"
 

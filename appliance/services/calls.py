@@ -21,6 +21,8 @@ from appliance.engines.roles import Channel
 from appliance.models import AiAnalysis, AnalysisVersion, Call, Pipeline, Segment
 from appliance.models.calls import CallType
 from appliance.pipeline import plan
+from appliance.pipeline.analyse import Analyse
+from appliance.pipeline.publish import Publish
 from appliance.services import failures, phones
 from appliance.store import analyses, arrivals, audit, calls, db, deletions, events, objects, pipelines, users
 from appliance.store.call_filters import CallFilter, Sort
@@ -295,9 +297,14 @@ def correct(viewer: Viewer, call_id: UUID, correction: Correction) -> Call:
 
 
 def swap_speakers(viewer: Viewer, call_id: UUID) -> Call:
-    """Client and manager were taken for each other: turn every segment round, and remember that a person did so."""
+    """Client and manager were taken for each other: turn every segment round, and remember that a person did so.
+
+    The analysis is made anew in the background, but for a call under legal hold.
+    Raises CallNotFound, CallBeingProcessed.
+    """
     _changeable(viewer)
     with db.unit_of_work() as session:
+        pipelines.lock(session, call_id)
         call = session.scalar(select(Call).where(Call.id == call_id, visible_to(viewer)).with_for_update())
         if call is None:
             raise failures.CallNotFound
@@ -310,6 +317,10 @@ def swap_speakers(viewer: Viewer, call_id: UUID) -> Call:
         call.speakers_swapped = not call.speakers_swapped
         call.client_ms, call.manager_ms = call.manager_ms, call.client_ms
         audit.append(session, "speakers_swapped", user_id=viewer.id, call_id=call_id)
+        is_held = call.held_since is not None  # its analysis stays, too
+        anew = not is_held and pipelines.analyse_swapped(session, call_id, Analyse.name, Publish.name)
+    if anew:
+        queue.ring(call_id, Analyse.queue)
     return _changed(viewer, call_id)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Float, Row, and_, delete, func, insert, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session, aliased
 
 from appliance.models import AiAnalysis, Call, Pipeline, Segment, StageOutput
@@ -267,15 +268,24 @@ def tell_processed(session: Session, call_id: UUID) -> None:
     events.append(session, "call_processed", call_id, told)
 
 
+def lock(session: Session, call_id: UUID) -> None:
+    """Nobody else moves a call on until the transaction ends. To be taken before the lock on the call itself."""
+    session.execute(select(Pipeline.call_id).where(Pipeline.call_id == call_id).with_for_update())
+
+
 def restart(session: Session, call_id: UUID, first_stage: str) -> bool:
-    """Process a call anew from its recording; False while it is being processed."""
+    """Process a call anew from its recording; False while it is being processed, unless only its analysis is."""
+    lock(session, call_id)
+    analysed_anew = select(Call.id).where(Call.id == call_id, Call.status == "completed").exists()
     its_turn = select(turn(Call.duration_ms / 1000.0, backlog=True)).where(Call.id == call_id).scalar_subquery()
     restarted = session.scalar(
         update(Pipeline)
-        .where(Pipeline.call_id == call_id, Pipeline.state.in_(("completed", "failed")))
+        .where(Pipeline.call_id == call_id, or_(Pipeline.state.in_(("completed", "failed")), analysed_anew))
         .values(
             state="waiting",
             stage=first_stage,
+            lease_owner=None,
+            lease_until=None,
             run=Pipeline.run + 1,
             turn_at=its_turn,
             attempts=0,
@@ -338,6 +348,43 @@ def redo_stood_in(session: Session, stage: str, following: str, limit: int = 500
     session.execute(update(StageOutput).where(theirs, StageOutput.stage == stage).values(stage=STOOD_IN))
     session.execute(delete(StageOutput).where(theirs, StageOutput.stage == following))
     return calls
+
+
+SWAPPED = "swapped speakers"
+"""Under this name it is kept that a call was analysed before its sides were exchanged. No output of a stage."""
+
+
+def analyse_swapped(session: Session, call_id: UUID, stage: str, following: str) -> bool:
+    """A processed call's sides were exchanged: it waits for its analysis again, and what was analysed stays until then.
+
+    Whoever is at it now has read the wrong sides and loses the lease. Returns whether there is one to make anew.
+    """
+    anew = session.scalar(
+        update(Pipeline)
+        .where(Pipeline.call_id == call_id, Pipeline.state != "failed")
+        .values(
+            state="waiting",
+            stage=stage,
+            turn_at=turn(0),
+            lease_owner=None,
+            lease_until=None,
+            attempts=0,
+            deaths=0,
+            waits=0,
+            spent_ms=0,
+            not_before=func.now(),
+            rung_at=func.now(),
+        )
+        .returning(Pipeline.call_id)
+    )
+    if anew is None:
+        return False
+    steps.clear(session, call_id)
+    made = StageOutput.stage.in_((stage, following))
+    session.execute(delete(StageOutput).where(StageOutput.call_id == call_id, made))
+    marked = upsert(StageOutput).values(call_id=call_id, stage=SWAPPED, output={}, elapsed_ms=0)
+    session.execute(marked.on_conflict_do_nothing())
+    return True
 
 
 def expire(session: Session) -> Sequence[tuple[UUID, int, str]]:

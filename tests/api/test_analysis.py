@@ -9,9 +9,9 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
-from appliance.models import AnalysisVersion, TopicTally
+from appliance.models import AnalysisVersion, Pipeline, TopicTally
 from appliance.store import analyses, db
-from tests.conftest import SAMPLES, Running, processed, upload
+from tests.conftest import SAMPLES, Running, processed, upload, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,40 @@ def test_processing_again_keeps_the_version_before(http: httpx.Client) -> None:
     assert [version["is_current"] for version in after] == [True] + [False] * len(before)
     assert [version["reason"] for version in after] == ["reprocessed", "received"]
     assert after[1:] == [{**version, "is_current": False} for version in before]
+
+
+def test_exchanged_speakers_are_analysed_anew_but_not_under_legal_hold(
+    http: httpx.Client, running: Running, people: dict[str, str]
+) -> None:
+    """The built-in analyst, too, tells what the client wants from what the manager says."""
+    call = processed(http, upload(http, SAMPLES / "ru-test-drive.mp3").json()["id"])
+    path = f"/api/calls/{call['id']}"
+    admin = running.client(people["admin"])
+
+    def versions() -> list[dict[str, Any]]:
+        return list(http.get(path + "/ai-analysis/versions").raise_for_status().json()["versions"])
+
+    http.post(path + "/swap-speakers").raise_for_status()
+    wait_until(lambda: len(versions()) == 2, 60, "the analysis of the other sides")
+    assert [version["reason"] for version in versions()] == ["speakers_swapped", "received"]
+    wrong = http.get(path).json()["aiAnalysis"]
+    assert (wrong["summary"], wrong["action_items"]) != (
+        call["aiAnalysis"]["summary"],
+        call["aiAnalysis"]["action_items"],
+    )
+    http.post(path + "/swap-speakers").raise_for_status()
+    wait_until(lambda: len(versions()) == 3, 60, "the analysis of the first sides")
+    right = http.get(path).json()["aiAnalysis"]
+    for field in ("summary", "action_items", "sentiment", "intents", "topics"):
+        assert right[field] == call["aiAnalysis"][field]
+
+    admin.put(path + "/hold").raise_for_status()
+    http.post(path + "/swap-speakers").raise_for_status()
+    assert admin.get(path + "/ai-analysis/versions").json()["versions"][0]["number"] == 3
+    with db.unit_of_work() as session:
+        assert session.scalar(select(Pipeline.state).where(Pipeline.call_id == call["id"])) == "completed"
+    admin.delete(path + "/hold").raise_for_status()
+    assert http.delete(path).is_success
 
 
 def test_lists_exports_and_dashboards_know_the_current_version_only(
