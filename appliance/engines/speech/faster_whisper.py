@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import importlib.util
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -54,6 +56,23 @@ class _EncodedOnce:
         return encoded
 
 
+def load_cublas() -> list[Path]:
+    """Load cuBLAS as the Python package nvidia-cublas-cu12 has it, where it is installed; returns what was loaded.
+
+    ctranslate2 asks for `libcublas.so.12` by its name alone, which finds a library that is loaded already, or one that
+    CUDA's own packages or LD_LIBRARY_PATH lead to.
+    """
+    package = importlib.util.find_spec("nvidia")
+    folders = (
+        [Path(place) / "cublas" / "lib" for place in (package.submodule_search_locations or ())] if package else []
+    )
+    wanted = [folder / name for folder in folders for name in ("libcublasLt.so.12", "libcublas.so.12")]
+    found = [file for file in wanted if file.is_file()]
+    for file in found:
+        ctypes.CDLL(str(file), mode=ctypes.RTLD_GLOBAL)
+    return found
+
+
 class FasterWhisper:
     """One set of weights, loaded once; several threads may use it, the library queues them."""
 
@@ -85,6 +104,8 @@ class FasterWhisper:
         self.batch = batch or (BATCH_ON_CARD if device == "cuda" else 1)
         self._fitting = self.batch
         compute = "float16" if device == "cuda" else "int8"
+        if device == "cuda":
+            load_cublas()
         try:
             self._model = WhisperModel(
                 str(folder), device=device, compute_type=compute, cpu_threads=threads, local_files_only=True
