@@ -168,7 +168,8 @@ def test_the_unit_files_hold() -> None:
     assert unit["NoNewPrivileges"] == "true"
     assert unit["AmbientCapabilities"] == "CAP_SETUID"  # else systemd 255 takes it from root
     assert unit["OOMPolicy"] == "continue"  # supervisor starts what was killed
-    assert unit["DeviceAllow"] == "char-nvidia* rw"  # nvidia-frontend of older drivers, nvidia of newer ones, -uvm, -caps
+    # nvidia-frontend of older drivers, nvidia of newer ones, -uvm, -caps
+    assert unit["DeviceAllow"] == "char-nvidia* rw"
     assert "call-analytics-gpu.service" in parsed["Unit"]["Wants"].split()
     assert float(unit["WatchdogSec"]) >= 4 * service.LOOK_EVERY_S
     assert unit["Environment"].split()[0] == f"DATA_DIR={layout.DATA}"
