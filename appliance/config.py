@@ -88,6 +88,12 @@ class Settings(BaseSettings):
         "", description="Speech weights: a folder (faster-whisper) or a ggml file (whisper.cpp); empty: demo weights."
     )
     speech_device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where speech is recognised.")
+    gpu_device: str = Field(
+        "",
+        pattern=r"^[0-9]*$",
+        description="Number of the card, as nvidia-smi counts, for speech, voices and the appliance's own vLLM; empty: "
+        "all cards are seen.",
+    )
     speech_threads: int = Field(0, ge=0, description="Threads of one recognition; 0: as many as there are cores.")
     speech_batch_size: int = Field(
         0,

@@ -160,9 +160,11 @@ def language_model() -> str:
 
 
 def speech() -> str:
-    """The weights load."""
-    engine = Equipment(settings()).speech
-    return f"{engine.name}: {engine.weights}"
+    """The weights load: by the processor, for on a card there is room for the worker's alone."""
+    chosen = settings()
+    engine = Equipment(chosen.model_copy(update={"speech_device": "cpu"})).speech
+    where = " (tried by the processor)" if chosen.speech_device != "cpu" else ""
+    return f"{engine.name}: {engine.weights}{where}"
 
 
 def diarizer() -> str:

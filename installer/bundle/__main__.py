@@ -17,6 +17,7 @@ from typing import Any
 from appliance import __version__
 from installer.bundle import debs, seal, wheels
 from installer.failures import StepFailed
+from installer.preflight import plan
 
 ROOT = Path(__file__).parent.parent.parent
 TARGETS = tomllib.loads((Path(__file__).parent / "targets.toml").read_text(encoding="utf-8"))
@@ -37,6 +38,12 @@ def main() -> None:
     options.add_argument("--target", choices=TARGETS, default="debian12")
     options.add_argument("--variant", choices=VARIANTS, default="cpu")
     options.add_argument("--weights", type=Path, action="append", default=[], help="a folder of weights to carry along")
+    options.add_argument(
+        "--profile", choices=plan.profiles()[0], help="carry what this memory profile names, from --models"
+    )
+    options.add_argument(
+        "--models", type=Path, default=Path("/var/lib/call-analytics/models"), help="folder of weights"
+    )
     options.add_argument("--key", type=Path, default=Path.home() / ".config" / "call-analytics" / "signing-key")
     options.add_argument("--out", type=Path, default=ROOT / "dist")
     options.add_argument("--mirror", help="the target's package mirror, where it is not the usual one")
@@ -46,9 +53,34 @@ def main() -> None:
         if not path.is_dir():
             options.error(f"--weights {path}: there is no such folder")
     try:
+        if chosen.profile:
+            chosen.weights += weights_of(chosen.profile, chosen.models)
         make(chosen)
     except StepFailed as failure:
         sys.exit(f"\n{failure}\nNo bundle was made.")
+
+
+def weights_of(profile: str, models: Path) -> list[Path]:
+    """The folders that hold what a memory profile names. Raises StepFailed where one is missing.
+
+    A diarizer's is known by its config.yaml: its publisher lets nobody pass it on, so each company has its own.
+    """
+    wanted = plan.profiles()[0][profile]
+    names = [name for name in (wanted["speech"], wanted.get("language_model")) if name and name != "demo"]
+    missing = [name for name in names if not (models / name).is_dir()]
+    if missing:
+        raise StepFailed(
+            step="weights",
+            reason=f"{models} has no folder {', '.join(missing)}: `appliance weights fetch`, "
+            "or the language model from its publisher",
+        )
+    folders = [models / name for name in names]
+    if wanted["diarizer"] != "built-in":
+        found = sorted(file.parent for file in models.glob("*/config.yaml"))
+        folders += found[:1]
+        if not found:
+            _say("no diarizer's weights are carried: the built-in one will serve")
+    return folders
 
 
 def make(chosen: argparse.Namespace) -> None:
@@ -61,6 +93,7 @@ def make(chosen: argparse.Namespace) -> None:
         target = dict(TARGETS[chosen.target])
         if chosen.mirror:
             target["mirror"] = chosen.mirror
+        target["packages"] = target["packages"] + target.get(f"packages_{chosen.variant}", [])
         build(folder, target, chosen, Path(scratch))
         fingerprint = seal.seal(folder, chosen.key)
         chosen.out.mkdir(parents=True, exist_ok=True)
@@ -98,6 +131,7 @@ def build(folder: Path, target: dict[str, Any], chosen: argparse.Namespace, scra
         "os_id": target["os_id"],
         "os_version": target["os_version"],
         "built_at": int(time.time()),
+        "packages": target["packages"],
     }
     (folder / "bundle.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from installer.preflight.facts import Machine
+from installer.preflight.facts import Card, Machine
 from installer.preflight.plan import NothingFits, plan
 
 Verdict = Literal["ok", "warn", "refuse"]
@@ -253,7 +253,8 @@ def _cards(machine: Machine, variant: str) -> Iterator[Finding]:
                 "Take the bundle for NVIDIA",
             )
         return
-    if not machine.cards:
+    card = machine.card
+    if card is None:
         driver = machine.nvidia_hardware
         yield Finding(
             "card",
@@ -264,7 +265,6 @@ def _cards(machine: Machine, variant: str) -> Iterator[Finding]:
             "Install driver 580 or later and reboot" if driver else "Put a card in, or take the bundle for cpu",
         )
         return
-    card = machine.cards[0]
     yield _driver(card.driver)
     grade = _graded(card.compute, LEAST_COMPUTE, GOOD_COMPUTE)
     yield Finding(
@@ -275,7 +275,7 @@ def _cards(machine: Machine, variant: str) -> Iterator[Finding]:
         "" if grade == "ok" else "Нужна карта поколения Turing (7.5), лучше Ampere (8.0) или новее",
         "" if grade == "ok" else "A card of the Turing generation (7.5) is needed, Ampere (8.0) or later is better",
     )
-    yield _video_memory(machine)
+    yield _video_memory(machine, card)
 
 
 def _driver(version: str) -> Finding:
@@ -291,8 +291,7 @@ def _driver(version: str) -> Finding:
     )
 
 
-def _video_memory(machine: Machine) -> Finding:
-    card = machine.cards[0]
+def _video_memory(machine: Machine, card: Card) -> Finding:
     ru, en = f"Свободно видеопамяти: {card.free_mb} МиБ", f"Free memory of the card: {card.free_mb} MiB"
     try:
         found = plan(machine, "nvidia")

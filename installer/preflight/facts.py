@@ -56,6 +56,16 @@ class Machine:
     nvidia_hardware: bool
     cards: tuple[Card, ...] = field(default=())
 
+    @property
+    def card(self) -> Card | None:
+        """The one that the appliance uses: with the most free memory, the first of its like."""
+        return max(self.cards, key=lambda each: each.free_mb, default=None)
+
+    @property
+    def numbered_card(self) -> str:
+        """Its number, as nvidia-smi counts; empty where there is no other card that it could be taken for."""
+        return str(self.cards.index(self.card)) if self.card and len(self.cards) > 1 else ""
+
     @classmethod
     def load(cls, text: str) -> Machine:
         """A recording, as `dump` writes it."""

@@ -61,7 +61,7 @@ def _on_processor(profile: dict[str, Any], machine: Machine) -> Plan | None:
 
 def _on_card(profile: dict[str, Any], machine: Machine, reserve_mb: int) -> Plan | None:
     """What speech and the reserve leave is vLLM's, never more; and never what somebody else holds already."""
-    card = max(machine.cards, key=lambda each: each.free_mb, default=None)
+    card = machine.card
     if card is None or card.memory_mb < profile["memory_mb"]:
         return None
     others_mb = profile["speech_mb"] * profile["speech_workers"] + profile["diarizer_mb"] + reserve_mb

@@ -112,6 +112,8 @@ class Preparation:
     def _has_packages(self) -> bool:
         command = ["/usr/bin/python3", "-c", "import ensurepip, venv"]
         able: int = subprocess.run(command, capture_output=True, check=False).returncode
+        if self.about["variant"] == "nvidia" and not _compiles():
+            return False
         return bool(able == 0) and (self.node or any(Path("/usr/lib/postgresql").glob("*/bin/initdb")))
 
     def _install_packages(self) -> None:
@@ -130,7 +132,7 @@ class Preparation:
             apt += [f"-oDir::State::lists={lists}", "-oAPT::Sandbox::User=root", "--no-install-recommends"]
             quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
             self.journal.run(*apt, "update", env=quiet)
-            wanted = ["python3-venv", "ca-certificates", "openssh-client", *([] if self.node else ["postgresql"])]
+            wanted = [package for package in self.about["packages"] if package != "postgresql" or not self.node]
             self.journal.run(*apt, "install", *wanted, env=quiet)
 
     def _has_account(self) -> bool:
@@ -196,6 +198,12 @@ class Preparation:
                 shutil.rmtree(part, ignore_errors=True)
                 shutil.copytree(path, part)
                 part.rename(target)
+
+
+def _compiles() -> bool:
+    """Whether vLLM can have compiled what starts its kernels."""
+    headers = Path(f"/usr/include/python{sys.version_info.major}.{sys.version_info.minor}/Python.h")
+    return shutil.which("gcc") is not None and headers.is_file()
 
 
 def main() -> None:

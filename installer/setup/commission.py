@@ -14,7 +14,10 @@ from appliance.errors import ApplianceError
 from installer import certificate, nodes
 from installer import join as joining
 from installer.bundle import seal
-from installer.setup import layout
+from installer.preflight import facts as preflight_facts
+from installer.preflight.facts import Machine
+from installer.preflight.plan import NothingFits, Plan, plan
+from installer.setup import carried, layout
 from installer.setup.__main__ import Preparation, options
 from installer.setup.step import Journal, Step, StepFails
 from installer.setup.tree import Tree, facts, write_units
@@ -108,12 +111,23 @@ class Commissioning:
         shutil.chown(layout.CONFIG / "appliance.env", layout.USER, layout.USER)
 
     def _own_settings(self) -> dict[str, str]:
-        chosen = {"DEMO": "false", "MODELS_DIR": str(layout.DATA / "models")}
-        # A diarizer's weights and a language model's may be carried along.
-        carried = sorted((self.preparation.bundle / "weights").glob("*/model.bin"))
-        if carried:
-            chosen["WHISPER_MODEL_PATH"] = str(layout.DATA / "models" / carried[0].parent.name)
-        return chosen
+        models = layout.DATA / "models"
+        chosen = {"DEMO": "false", "MODELS_DIR": str(models)}
+        folders = [models / path.name for path in (self.preparation.bundle / "weights").glob("*")]
+        machine = preflight_facts.gather((), layout.DATA, measure_disk=False)
+        if card := machine.numbered_card:
+            chosen["GPU_DEVICE"] = card
+        put_to_use = carried.settings(folders, self._plan(machine), is_node=self.preparation.node)
+        if idle := carried.unused(folders, put_to_use):
+            ru, en = "веса лежат, но не включены", "weights are there and not in use"
+            self.journal.say(f"\n  {ru if self.chosen.language == 'ru' else en}: {', '.join(idle)}")
+        return chosen | put_to_use
+
+    def _plan(self, machine: Machine) -> Plan | None:
+        try:
+            return plan(machine, self.preparation.about["variant"])
+        except NothingFits:  # the machine has changed since it was looked at
+            return None
 
     def _write_settings(self) -> None:
         """What an operator chose; secrets and inner addresses are added at the first start, as everywhere."""

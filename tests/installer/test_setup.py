@@ -115,7 +115,7 @@ def test_speech_is_recognised_by_the_weights_for_it_whatever_else_is_carried_alo
     for name in ("CONFIG", "DATA", "LOGS"):
         monkeypatch.setattr(layout, name, tmp_path / name.lower())
     (bundle / "bundle.json").write_text(json.dumps({"version": "0.1.0", "variant": "cpu"}))
-    for file in ("community-1/config.yaml", "large-v3/model.bin", "qwen/model.safetensors"):
+    for file in ("community-1/config.yaml", "large-v3/model.bin", "qwen/model.safetensors"):  # see test_carried.py
         (bundle / "weights" / file).parent.mkdir(parents=True)
         (bundle / "weights" / file).touch()
     monkeypatch.setattr(sys, "argv", ["install", "--bundle", str(bundle)])

@@ -257,7 +257,7 @@ def test_the_database_stays_where_it_was_made(tmp_path: Path) -> None:
 def test_a_language_model_runs_under_supervisor_with_its_share_of_the_card(own: Site, tmp_path: Path) -> None:
     site = Site(tmp_path)
     (tmp_path / "ports.json").write_text((own.data_dir / "ports.json").read_text())
-    site.env_file.write_text("VLLM_WEIGHTS=/models/a-model\nVLLM_SHARE=0.61\nVLLM_CONTEXT=24576\n")
+    site.env_file.write_text("VLLM_WEIGHTS=/models/a-model\nVLLM_SHARE=0.61\nVLLM_CONTEXT=24576\nGPU_DEVICE=1\n")
     site.write_settings(8000, demo=False)
     command = next(program.command for program in supervisor.programs(site) if program.name == "vllm")
     told = dict(zip(command[3::2], command[4::2], strict=True))
@@ -267,6 +267,7 @@ def test_a_language_model_runs_under_supervisor_with_its_share_of_the_card(own: 
     supervisor.render(site)
     written = tmp_path / "supervisor.conf"
     assert "[program:vllm]" in written.read_text()
+    assert 'CUDA_DEVICE_ORDER="PCI_BUS_ID",CUDA_VISIBLE_DEVICES="1"' in written.read_text()
     for silence in ('VLLM_NO_USAGE_STATS="1"', 'DO_NOT_TRACK="1"', 'HF_HUB_OFFLINE="1"'):
         assert silence in written.read_text()
     key = site.facts()["LOCAL_LLM_API_KEY"]
