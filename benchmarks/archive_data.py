@@ -6,6 +6,7 @@ behind that in rank, from made-up words; so there are common words, rare ones, a
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 import re
 from collections.abc import Iterator, Sequence
@@ -107,7 +108,8 @@ def fill(dsn: str, calls: int, *, begin: int = 0) -> None:
             name = f"{FIRST_NAMES[n % 12]} {LAST_NAMES[n % 10]}{'а' if n % 12 % 2 == 0 else ''} {n}"
             connection.execute("INSERT INTO users (id, name, role) VALUES (gen_random_uuid(), %s, 'manager')", [name])
     portions = [(dsn, start, min(PORTION, calls - start)) for start in range(begin, calls, PORTION)]
-    with ProcessPoolExecutor(2) as pool:
+    # Not forked: a speech model that this process has loaded cannot be freed in a copy of it, which waits for ever.
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         list(pool.map(_write, portions))
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("SET maintenance_work_mem = '1GB'")

@@ -34,19 +34,22 @@ call-analytics status
 say "every process is a user of its own, and reads what is its own"
 owners() { for p in /proc/[0-9]*; do tr '\0' ' ' <"$p/cmdline" 2>/dev/null | grep -q -- "$1" && stat -c %U "$p"; done | sort -u | tr '\n' ' '; }
 data=/var/lib/call-analytics
-[ "$(owners 'bin/postgres -D')" = "call-analytics-db " ]
-[ "$(owners 'bin/swift-[a-z]*-server')" = "call-analytics-store " ]
-[ "$(owners 'bin/appliance api')" = "call-analytics-api " ]
-[ "$(owners 'bin/appliance worker speech')" = "call-analytics-speech " ]
-[ "$(owners 'bin/appliance worker analysis')" = "call-analytics-analysis " ]
-[ "$(owners 'bin/appliance worker housekeeping')" = "call-analytics-house " ]
+owned() { [ "$(owners "$1")" = "$2 " ] || { echo "$1: $(owners "$1"), not $2"; exit 1; }; }
+owned 'bin/postgres -D' call-analytics-db
+owned 'bin/swift-[a-z]*-server' call-analytics-store
+owned 'bin/appliance api' call-analytics-api
+owned 'bin/appliance worker speech' call-analytics-speech
+owned 'bin/appliance worker analysis' call-analytics-analysis
+owned 'bin/appliance worker housekeeping' call-analytics-house
 as() { runuser -u "call-analytics-$1" -- "${@:2}" >/dev/null 2>&1; }
-as api cat $data/appliance.env
-for user in db store llm; do ! as $user cat $data/appliance.env || exit 1; done
-for user in store api speech analysis house; do ! as $user ls $data/postgres || exit 1; done
-for user in db api speech analysis house; do ! as $user ls $data/swift || exit 1; done
-for user in db store speech analysis house; do ! as $user cat /etc/call-analytics/tls/server.key || exit 1; done
-for user in db store api speech analysis house; do ! as $user cat $data/postgres-owner.password || exit 1; done
+may() { as "$@" || { echo "$1 may not: ${*:2}"; exit 1; }; }
+not() { ! as "$@" || { echo "$1 may: ${*:2}"; exit 1; }; }
+may api cat $data/appliance.env
+for user in db store llm; do not $user cat $data/appliance.env; done
+for user in store api speech analysis house; do not $user ls $data/postgres; done
+for user in db api speech analysis house; do not $user ls $data/swift; done
+for user in db store speech analysis house; do not $user cat /etc/call-analytics/tls/server.key; done
+for user in db store api speech analysis house; do not $user cat $data/postgres-owner.password; done
 
 say "a call is analysed, over HTTPS by the certificate that the install made"
 api login boss@dealer.example "$password"

@@ -67,6 +67,6 @@ else
     ' _ "$root" "$bundle" "$port" 2>&1 | tee "$log"
 fi
 status=${PIPESTATUS[0]}
-echo "  $([ "$status" = 0 ] && echo passed || echo FAILED) in $((SECONDS - began)) s; log: $log"
+echo "  $([ "$status" = 0 ] && echo passed || echo FAILED) in $((SECONDS - began)) s; log: $log" | tee -a "$log"
 rm -rf "$root"
 exit "$status"
