@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import LiteralString, cast
 from uuid import UUID
 
 import numpy as np
@@ -69,8 +70,6 @@ SYLLABLES = {
 COMMON, RARE, PHRASE, PREFIX = "здравствуйте", "чабашуба", '"тест драйв"', "автомоб*"
 """What is searched for: said in most calls, in almost none, as a phrase, by its beginning."""
 
-INDEX = "CREATE INDEX ix_segments_search ON segments USING gin (search)"
-
 
 @lru_cache
 def vocabulary(language: str) -> np.ndarray:
@@ -103,7 +102,7 @@ def shares(count: int) -> np.ndarray:
 def fill(dsn: str, calls: int, *, begin: int = 0) -> None:
     """Write calls up to so many, `begin` of which are there, in two processes, and index what is said."""
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("DROP INDEX ix_segments_search")
+        again = _unguarded(connection, "segments")
         for n in range(0 if begin else MANAGERS):
             name = f"{FIRST_NAMES[n % 12]} {LAST_NAMES[n % 10]}{'а' if n % 12 % 2 == 0 else ''} {n}"
             connection.execute("INSERT INTO users (id, name, role) VALUES (gen_random_uuid(), %s, 'manager')", [name])
@@ -113,8 +112,29 @@ def fill(dsn: str, calls: int, *, begin: int = 0) -> None:
         list(pool.map(_write, portions))
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("SET maintenance_work_mem = '1GB'")
-        connection.execute(INDEX)
+        for statement in again:
+            connection.execute(statement)
     settle(dsn)
+
+
+def _unguarded(connection: psycopg.Connection, table: str) -> list[LiteralString]:
+    """Drop a table's indexes and keys, which cost more row by row than made at once; returns what makes them again."""
+    keys = connection.execute(
+        "SELECT conname, pg_get_constraintdef(oid), contype = 'f' FROM pg_constraint"
+        " WHERE conrelid = %s::regclass AND contype IN ('p', 'u', 'f')",
+        [table],
+    ).fetchall()
+    names = [key[0] for key in keys]
+    indexes = connection.execute(
+        "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = %s AND indexname <> ALL(%s)", [table, names]
+    ).fetchall()
+    for name, _, _ in keys:
+        connection.execute(cast("LiteralString", f"ALTER TABLE {table} DROP CONSTRAINT {name}"))
+    for name, _ in indexes:
+        connection.execute(cast("LiteralString", f"DROP INDEX {name}"))
+    own = [f"ALTER TABLE {table} ADD CONSTRAINT {name} {rule}" for name, rule, is_foreign in keys if not is_foreign]
+    others = [f"ALTER TABLE {table} ADD CONSTRAINT {name} {rule}" for name, rule, is_foreign in keys if is_foreign]
+    return [cast("LiteralString", statement) for statement in [*own, *(index[1] for index in indexes), *others]]
 
 
 def settle(dsn: str) -> None:
