@@ -8,26 +8,27 @@ from pathlib import Path
 from installer.preflight.plan import Plan
 
 
-def settings(folders: Sequence[Path], made: Plan | None, *, is_node: bool = False) -> dict[str, str]:
+def settings(folders: Sequence[Path], models: Path, made: Plan | None, *, is_node: bool = False) -> dict[str, str]:
     """Settings for weights in these folders, told apart by what lies in them.
 
-    made: the memory plan; None where nothing fits. A language model is served only where the plan names it: a larger
-    one would not start, and would take the card from speech. A diarizer of pyannote has an environment where there is
-    a card. is_node: a further machine recognises speech, and asks the first one's language model.
+    models: where they are laid down under their names. made: the memory plan; None where nothing fits. A language model
+    is served only where the plan names it: a larger one would not start, and would take the card from speech. A
+    diarizer of pyannote has an environment where there is a card. is_node: a further machine recognises speech, and
+    asks the first one's language model.
     """
     chosen: dict[str, str] = {}
     speech = sorted(folder for folder in folders if (folder / "model.bin").is_file())
     if speech:
         planned = [folder for folder in speech if made and folder.name == made.speech]
-        chosen["WHISPER_MODEL_PATH"] = str((planned or speech)[0])
+        chosen["WHISPER_MODEL_PATH"] = str(models / (planned or speech)[0].name)
     if made and made.speech_workers > 1:
         chosen["SPEECH_WORKERS"] = str(made.speech_workers)
     diarizers = sorted(folder for folder in folders if (folder / "config.yaml").is_file())
     if diarizers and made and made.diarizer == "pyannote":
-        chosen["PYANNOTE_WEIGHTS"] = str(diarizers[0])
+        chosen["PYANNOTE_WEIGHTS"] = str(models / diarizers[0].name)
     if made and not is_node and (language_model := _language_model(folders, made)):
         chosen |= {
-            "VLLM_WEIGHTS": str(language_model),
+            "VLLM_WEIGHTS": str(models / language_model.name),
             "VLLM_SHARE": f"{made.vllm_share:.2f}",
             "VLLM_CONTEXT": str(made.context_tokens),
             "LOCAL_LLM_MODEL": made.language_model,
@@ -44,4 +45,5 @@ def _language_model(folders: Sequence[Path], made: Plan) -> Path | None:
 
 def unused(folders: Sequence[Path], chosen: dict[str, str]) -> list[str]:
     """Names of the folders that no setting leads to."""
-    return sorted(folder.name for folder in folders if str(folder) not in chosen.values())
+    used = {Path(value).name for value in chosen.values()}
+    return sorted(folder.name for folder in folders if folder.name not in used)

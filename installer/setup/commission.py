@@ -113,11 +113,11 @@ class Commissioning:
     def _own_settings(self) -> dict[str, str]:
         models = layout.DATA / "models"
         chosen = {"DEMO": "false", "MODELS_DIR": str(models)}
-        folders = [models / path.name for path in (self.preparation.bundle / "weights").glob("*")]
+        folders = sorted((self.preparation.bundle / "weights").glob("*"))
         machine = preflight_facts.gather((), layout.DATA, measure_disk=False)
         if card := machine.numbered_card:
             chosen["GPU_DEVICE"] = card
-        put_to_use = carried.settings(folders, self._plan(machine), is_node=self.preparation.node)
+        put_to_use = carried.settings(folders, models, self._plan(machine), is_node=self.preparation.node)
         if idle := carried.unused(folders, put_to_use):
             ru, en = "веса лежат, но не включены", "weights are there and not in use"
             self.journal.say(f"\n  {ru if self.chosen.language == 'ru' else en}: {', '.join(idle)}")

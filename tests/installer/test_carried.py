@@ -20,6 +20,8 @@ FILES = {
     "Qwen3-14B-AWQ": "model-00001-of-00002.safetensors",
 }
 
+LAID = Path("/var/lib/call-analytics/models")
+
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
@@ -35,11 +37,11 @@ def folders(models: Path) -> list[Path]:
 
 def test_what_the_plan_names_is_put_to_use_with_its_share_of_the_card(models: Path) -> None:
     made = plan(machine({"card": "l4"}), "nvidia")
-    chosen = carried.settings(folders(models), made)
+    chosen = carried.settings(folders(models), LAID, made)
     assert chosen == {
-        "WHISPER_MODEL_PATH": str(models / made.speech),
-        "PYANNOTE_WEIGHTS": str(models / "community-1"),
-        "VLLM_WEIGHTS": str(models / made.language_model),
+        "WHISPER_MODEL_PATH": str(LAID / made.speech),
+        "PYANNOTE_WEIGHTS": str(LAID / "community-1"),
+        "VLLM_WEIGHTS": str(LAID / made.language_model),
         "VLLM_SHARE": f"{made.vllm_share:.2f}",
         "VLLM_CONTEXT": str(made.context_tokens),
         "LOCAL_LLM_MODEL": "Qwen3-14B-AWQ",
@@ -50,22 +52,25 @@ def test_what_the_plan_names_is_put_to_use_with_its_share_of_the_card(models: Pa
 
 
 def test_a_model_for_a_larger_card_is_not_started(models: Path) -> None:
-    chosen = carried.settings(folders(models), plan(machine({"card": "a4000"}), "nvidia"))
-    assert chosen["WHISPER_MODEL_PATH"] == str(models / "large-v3-turbo")
+    chosen = carried.settings(folders(models), LAID, plan(machine({"card": "a4000"}), "nvidia"))
+    assert chosen["WHISPER_MODEL_PATH"] == str(LAID / "large-v3-turbo")
     assert not {"VLLM_WEIGHTS", "LLM_PROVIDER"} & chosen.keys()
     assert carried.unused(folders(models), chosen) == ["Qwen3-14B-AWQ", "large-v3"]
 
 
 def test_as_many_calls_at_a_time_as_the_card_has_room_for(models: Path) -> None:
     made = plan(machine({"card": "h100"}), "nvidia")
-    assert carried.settings(folders(models), made)["SPEECH_WORKERS"] == str(made.speech_workers) == "3"
+    assert carried.settings(folders(models), LAID, made)["SPEECH_WORKERS"] == str(made.speech_workers) == "3"
 
 
 def test_a_further_machine_and_one_without_a_card(models: Path) -> None:
     made = plan(machine({"card": "l4"}), "nvidia")
-    assert carried.settings(folders(models), made, is_node=True).keys() == {"WHISPER_MODEL_PATH", "PYANNOTE_WEIGHTS"}
+    assert carried.settings(folders(models), LAID, made, is_node=True).keys() == {
+        "WHISPER_MODEL_PATH",
+        "PYANNOTE_WEIGHTS",
+    }
     for without in (plan(machine({}), "cpu"), None):
-        assert carried.settings(folders(models), without).keys() == {"WHISPER_MODEL_PATH"}
+        assert carried.settings(folders(models), LAID, without).keys() == {"WHISPER_MODEL_PATH"}
 
 
 def test_a_bundle_carries_what_its_profile_names(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
