@@ -132,7 +132,8 @@ def swap_speakers(call_id: UUID, viewer: ViewerDep, base_url: BaseUrl) -> CallOu
     """Client and manager were taken for each other: exchange A and B.
 
     The call is analysed anew in the background, of the sides as they are then; until that is done, which
-    `call_processed` tells, it has the analysis that it had. The exchange stays when the call is processed anew.
+    `call_processed` tells, it has the analysis that it had, and keeps it where that fails. Not under legal hold, nor
+    where processing had failed: `reprocess` does it then. The exchange stays when the call is processed anew.
     """
     return CallOut.of(calls.swap_speakers(viewer, call_id), base_url, viewer.id)
 

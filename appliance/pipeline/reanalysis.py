@@ -125,7 +125,8 @@ def _record(task: Task, record: AnalysisRecord, elapsed_ms: int, old_version: in
             return reanalyses.settle(session, task, "done", error_code=None, **kept)
         if held:
             return reanalyses.settle(session, task, "skipped", error_code="call_held")
-        if pipelines.is_open(session, task.call_id):  # its transcript is being made anew
+        is_overtaken = reanalyses.current_version(session, task.call_id) != old_version
+        if is_overtaken or pipelines.is_open(session, task.call_id):  # its transcript was, or is being, made anew
             later = reanalyses.now() + pipelines.seconds(BUSY_S)
             return reanalyses.settle(session, task, "waiting", not_before=later, error_code="busy")
         if not reanalyses.settle(session, task, "done", error_code=None):

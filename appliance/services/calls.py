@@ -304,7 +304,7 @@ def swap_speakers(viewer: Viewer, call_id: UUID) -> Call:
     """
     _changeable(viewer)
     with db.unit_of_work() as session:
-        pipelines.lock(session, call_id)
+        calls.lock(session, [call_id])
         call = session.scalar(select(Call).where(Call.id == call_id, visible_to(viewer)).with_for_update())
         if call is None:
             raise failures.CallNotFound
@@ -331,7 +331,8 @@ def reprocess(viewer: Viewer, call_id: UUID) -> None:
     """
     _changeable(viewer)
     with db.unit_of_work() as session:
-        call = session.scalar(select(Call).where(Call.id == call_id, visible_to(viewer)))
+        calls.lock(session, [call_id])
+        call = session.scalar(select(Call).where(Call.id == call_id, visible_to(viewer)).with_for_update())
         if call is None:
             raise failures.CallNotFound
         if call.held_since is not None:  # its transcript would be replaced

@@ -36,6 +36,19 @@ MUCH_SHORTER = 4
 """A call this many times shorter goes first even when a longer one has waited out its turn."""
 
 
+AFRESH: dict[str, Any] = {
+    "lease_owner": None,
+    "lease_until": None,
+    "attempts": 0,
+    "deaths": 0,
+    "waits": 0,
+    "spent_ms": 0,
+    "error_code": None,
+    "error": None,
+}
+"""Of a call that nobody works on, and that nothing has gone wrong with."""
+
+
 def claim(session: Session, stages: Sequence[str], owner: str, lease_s: float) -> tuple[UUID, str] | None:
     """Take the lease on the due call whose turn it is among those whose next stage is one of `stages`.
 
@@ -99,16 +112,9 @@ def finish(
         .values(
             state="waiting" if following else "completed",
             stage=following or stage,
-            lease_owner=None,
-            lease_until=None,
             not_before=func.now(),
             rung_at=func.now(),
-            attempts=0,
-            deaths=0,
-            waits=0,
-            spent_ms=0,
-            error_code=None,
-            error=None,
+            **AFRESH,
         )
         .returning(Pipeline.call_id)
     )
@@ -268,14 +274,11 @@ def tell_processed(session: Session, call_id: UUID) -> None:
     events.append(session, "call_processed", call_id, told)
 
 
-def lock(session: Session, call_id: UUID) -> None:
-    """Nobody else moves a call on until the transaction ends. To be taken before the lock on the call itself."""
-    session.execute(select(Pipeline.call_id).where(Pipeline.call_id == call_id).with_for_update())
-
-
 def restart(session: Session, call_id: UUID, first_stage: str) -> bool:
-    """Process a call anew from its recording; False while it is being processed, unless only its analysis is."""
-    lock(session, call_id)
+    """Process a call anew from its recording; False while it is being processed, unless only its analysis is.
+
+    The caller holds calls.lock.
+    """
     analysed_anew = select(Call.id).where(Call.id == call_id, Call.status == "completed").exists()
     its_turn = select(turn(Call.duration_ms / 1000.0, backlog=True)).where(Call.id == call_id).scalar_subquery()
     restarted = session.scalar(
@@ -284,18 +287,11 @@ def restart(session: Session, call_id: UUID, first_stage: str) -> bool:
         .values(
             state="waiting",
             stage=first_stage,
-            lease_owner=None,
-            lease_until=None,
             run=Pipeline.run + 1,
             turn_at=its_turn,
-            attempts=0,
-            deaths=0,
-            waits=0,
-            spent_ms=0,
             not_before=func.now(),
             rung_at=func.now(),
-            error_code=None,
-            error=None,
+            **AFRESH,
         )
         .returning(Pipeline.call_id)
     )
@@ -366,21 +362,16 @@ def analyse_swapped(session: Session, call_id: UUID, stage: str, following: str)
             state="waiting",
             stage=stage,
             turn_at=turn(0),
-            lease_owner=None,
-            lease_until=None,
-            attempts=0,
-            deaths=0,
-            waits=0,
-            spent_ms=0,
             not_before=func.now(),
             rung_at=func.now(),
+            **AFRESH,
         )
         .returning(Pipeline.call_id)
     )
     if anew is None:
         return False
     steps.clear(session, call_id)
-    made = StageOutput.stage.in_((stage, following))
+    made = StageOutput.stage.in_((stage, following, STOOD_IN))
     session.execute(delete(StageOutput).where(StageOutput.call_id == call_id, made))
     marked = upsert(StageOutput).values(call_id=call_id, stage=SWAPPED, output={}, elapsed_ms=0)
     session.execute(marked.on_conflict_do_nothing())

@@ -18,21 +18,22 @@ def settings(folders: Sequence[Path], models: Path, made: Plan | None, *, is_nod
     """
     chosen: dict[str, str] = {}
     speech = sorted(folder for folder in folders if (folder / "model.bin").is_file())
+    planned = [folder for folder in speech if made and folder.name == made.speech]
+    fits = made if planned or not speech else None  # it reckons with other weights than there are
     if speech:
-        planned = [folder for folder in speech if made and folder.name == made.speech]
         chosen["WHISPER_MODEL_PATH"] = str(models / (planned or speech)[0].name)
-    if made and made.speech_workers > 1:
-        chosen["SPEECH_WORKERS"] = str(made.speech_workers)
+    if fits and fits.speech_workers > 1:
+        chosen["SPEECH_WORKERS"] = str(fits.speech_workers)
     diarizers = sorted(folder for folder in folders if (folder / "config.yaml").is_file())
     if diarizers and made and made.diarizer == "pyannote":
         chosen["PYANNOTE_WEIGHTS"] = str(models / diarizers[0].name)
-    if made and not is_node and (language_model := _language_model(folders, made)):
+    if fits and not is_node and (language_model := _language_model(folders, fits)):
         chosen |= {
             "VLLM_WEIGHTS": str(models / language_model.name),
-            "VLLM_SHARE": f"{made.vllm_share:.2f}",
-            "VLLM_CONTEXT": str(made.context_tokens),
-            "LOCAL_LLM_MODEL": made.language_model,
-            "LOCAL_LLM_CONTEXT": str(made.context_tokens),
+            "VLLM_SHARE": f"{fits.vllm_share:.2f}",
+            "VLLM_CONTEXT": str(fits.context_tokens),
+            "LOCAL_LLM_MODEL": fits.language_model,
+            "LOCAL_LLM_CONTEXT": str(fits.context_tokens),
             "LLM_PROVIDER": "local",
         }
     return chosen

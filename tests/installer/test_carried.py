@@ -63,6 +63,16 @@ def test_as_many_calls_at_a_time_as_the_card_has_room_for(models: Path) -> None:
     assert carried.settings(folders(models), LAID, made)["SPEECH_WORKERS"] == str(made.speech_workers) == "3"
 
 
+def test_a_plan_with_other_speech_weights_is_not_gone_by(models: Path) -> None:
+    """Heavier ones beside a language model would not fit."""
+    made = plan(machine({"card": "a4000"}), "nvidia")
+    others = [folder for folder in folders(models) if folder.name != made.speech]
+    assert carried.settings(others, LAID, made) == {
+        "WHISPER_MODEL_PATH": str(LAID / "large-v3"),
+        "PYANNOTE_WEIGHTS": str(LAID / "community-1"),
+    }
+
+
 def test_a_further_machine_and_one_without_a_card(models: Path) -> None:
     made = plan(machine({"card": "l4"}), "nvidia")
     assert carried.settings(folders(models), LAID, made, is_node=True).keys() == {

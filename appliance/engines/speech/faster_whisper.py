@@ -104,9 +104,9 @@ class FasterWhisper:
         self.batch = batch or (BATCH_ON_CARD if device == "cuda" else 1)
         self._fitting = self.batch
         compute = "float16" if device == "cuda" else "int8"
-        if device == "cuda":
-            load_cublas()
         try:
+            if device == "cuda":
+                load_cublas()
             self._model = WhisperModel(
                 str(folder), device=device, compute_type=compute, cpu_threads=threads, local_files_only=True
             )
