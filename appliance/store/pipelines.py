@@ -45,8 +45,10 @@ AFRESH: dict[str, Any] = {
     "spent_ms": 0,
     "error_code": None,
     "error": None,
+    "not_before": func.now(),
+    "rung_at": func.now(),
 }
-"""Of a call that nobody works on, and that nothing has gone wrong with."""
+"""Of a call that nobody works on, that nothing has gone wrong with, and that is due and rung for now."""
 
 
 def claim(session: Session, stages: Sequence[str], owner: str, lease_s: float) -> tuple[UUID, str] | None:
@@ -112,8 +114,6 @@ def finish(
         .values(
             state="waiting" if following else "completed",
             stage=following or stage,
-            not_before=func.now(),
-            rung_at=func.now(),
             **AFRESH,
         )
         .returning(Pipeline.call_id)
@@ -289,8 +289,6 @@ def restart(session: Session, call_id: UUID, first_stage: str) -> bool:
             stage=first_stage,
             run=Pipeline.run + 1,
             turn_at=its_turn,
-            not_before=func.now(),
-            rung_at=func.now(),
             **AFRESH,
         )
         .returning(Pipeline.call_id)
@@ -362,8 +360,6 @@ def analyse_swapped(session: Session, call_id: UUID, stage: str, following: str)
             state="waiting",
             stage=stage,
             turn_at=turn(0),
-            not_before=func.now(),
-            rung_at=func.now(),
             **AFRESH,
         )
         .returning(Pipeline.call_id)
