@@ -31,7 +31,7 @@ Section = Callable[[], Iterator[Line]]
 
 
 def main() -> None:
-    """Measure what was asked for (everything), print, and write benchmarks/results/latest.json and .md."""
+    """Measure what was asked for (everything) and write it to benchmarks/results: latest, full or part."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="a million calls in the archive, a call of an hour")
     parser.add_argument(
@@ -75,7 +75,12 @@ def main() -> None:
     notes.append(f"All of it took {(time.monotonic() - began) / 60:.0f} minutes.")
     if failed:
         notes.append(f"NOT MEASURED, for they failed: {', '.join(failed)}.")
-    report.write(lines, notes, console, whole=not asked.only and not failed)
+    whole = not asked.only and not failed
+    report.write(
+        *(lines, notes, console),
+        name=("full" if asked.full else "latest") if whole else "part",
+        page=report.ROOT / "README.md" if whole and not asked.full else None,
+    )
     sys.exit(bool(failed))
 
 

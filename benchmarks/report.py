@@ -133,8 +133,8 @@ def _figure(value: float) -> str:
     return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 
-def write(lines: Sequence[Line], notes: Sequence[str], console: Console, *, whole: bool) -> None:
-    """Print the table and write it to benchmarks/results/latest.json and .md; a whole run's also into the README."""
+def write(lines: Sequence[Line], notes: Sequence[str], console: Console, *, name: str, page: Path | None) -> None:
+    """Print the table and write it to benchmarks/results/`name`.json and .md, and into a page that shows the latest."""
     table = Table(*HEADINGS)
     rows = ["| " + " | ".join(HEADINGS) + " |", "|---" * len(HEADINGS) + "|"]
     for line in lines:
@@ -147,11 +147,11 @@ def write(lines: Sequence[Line], notes: Sequence[str], console: Console, *, whol
         console.print(note, highlight=False)
     RESULTS.mkdir(exist_ok=True)
     report = {"lines": [asdict(line) | {"verdict": line.verdict} for line in lines], "notes": notes}
-    (RESULTS / "latest.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (RESULTS / f"{name}.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     text = "\n".join([*rows, "", *(f"- {note}" for note in notes), ""])
-    (RESULTS / "latest.md").write_text(text, encoding="utf-8")
-    if whole:
-        publish(text, ROOT / "README.md")
+    (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
+    if page:
+        publish(text, page)
 
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"

@@ -21,6 +21,13 @@ from appliance.store.visibility import Viewer, visible_to
 
 Sort = Literal["date_desc", "date_asc", "duration_desc", "duration_asc"]
 
+REVERSED: dict[Sort, Sort] = {
+    "date_desc": "date_asc",
+    "date_asc": "date_desc",
+    "duration_desc": "duration_asc",
+    "duration_asc": "duration_desc",
+}
+
 SHORTEST_NUMBER = 3
 """Fewer digits are no telephone number that anybody looks for."""
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 
 from appliance.models import AiAnalysis, Call, Pipeline, Segment, User
 from appliance.store import deletions, tallies
-from appliance.store.call_filters import CallFilter, Sort, as_meant, ordered
+from appliance.store.call_filters import REVERSED, CallFilter, Sort, as_meant, ordered
 from appliance.store.visibility import Viewer, visible_to
 
 FOR_LISTS = (joinedload(Call.manager), joinedload(Call.analysis))
@@ -51,8 +51,14 @@ def page(
     where = as_meant(session, viewer, wanted, zone)
     if tallies.can_count(wanted):
         total = tallies.count(session, viewer, wanted)
-        # The rows of earlier pages are passed over in the index, not read.
-        ids = ordered(select(Call.id).where(*where), sort).limit(limit).offset(offset)
+        # Rows before a page are passed over in the index: of the second half, those behind it.
+        after = total - offset - limit
+        from_end = after < offset
+        ids = (
+            ordered(select(Call.id).where(*where), REVERSED[sort] if from_end else sort)
+            .limit(max(min(limit, total - offset), 0) if from_end else limit)
+            .offset(max(after, 0) if from_end else offset)
+        )
     else:
         # Found once by the indexes, then counted and ordered; the planner would rather try every call in order.
         found = select(Call.id, Call.date, Call.duration_ms).where(*where).cte("found").prefix_with("MATERIALIZED")

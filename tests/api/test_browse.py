@@ -6,7 +6,7 @@ import wave
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from uuid import uuid4
 
 import httpx
@@ -18,6 +18,7 @@ from appliance.engines import audio
 from appliance.engines.speech import SAMPLE_RATE
 from appliance.models import AiAnalysis, Call, ObjectDeletion, Pipeline, Segment, User
 from appliance.store import db, objects, users
+from appliance.store.call_filters import Sort
 from tests.conftest import SAMPLES, Running, processed, upload, wait_until
 
 NOON = datetime(2025, 6, 17, 9, 0, tzinfo=UTC)  # 12:00 in Moscow
@@ -177,14 +178,21 @@ def test_days_are_the_sites(running: Running, people: dict[str, str], known: lis
             session.get_one(Call, known[0]).date = before
 
 
-def test_pages_do_not_overlap_on_ties(running: Running, people: dict[str, str], known: list[str]) -> None:
+@pytest.mark.parametrize("sort", get_args(Sort))
+@pytest.mark.parametrize("filters", [{}, {"search": "лист"}], ids=["counted beforehand", "found, then counted"])
+def test_pages_are_the_list_in_pieces(
+    running: Running, people: dict[str, str], known: list[str], sort: str, filters: dict[str, str]
+) -> None:
     http = running.client(people["admin"])
-    seen = []
-    for offset in range(4):
-        body = http.get("/api/calls", params={**DAYS, "sort": "duration_asc", "limit": 1, "offset": offset}).json()
-        assert (body["total"], body["has_prev"], body["has_next"]) == (4, offset > 0, offset < 3)
-        seen += [call["id"] for call in body["calls"]]
-    assert sorted(seen) == sorted(known)
+    whole = listed(http, sort=sort, **filters)
+    assert len(whole) > 2
+    for limit in range(1, len(whole) + 2):
+        for offset in range(len(whole) + 2):
+            query = {**DAYS, **filters, "sort": sort, "limit": limit, "offset": offset}
+            body = http.get("/api/calls", params=query).json()
+            assert [call["id"] for call in body["calls"]] == whole[offset : offset + limit]
+            told = (body["total"], body["has_prev"], body["has_next"])
+            assert told == (len(whole), offset > 0, offset + len(body["calls"]) < len(whole))
 
 
 @pytest.mark.parametrize(
