@@ -99,8 +99,9 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=64,
-        description="Stretches of speech of up to 28 s that are recognised at once (faster-whisper); 0: 16 on a card, "
-        "as many as its memory takes, 1 on a processor.",
+        description="Stretches of speech of up to 28 s that are recognised at once (faster-whisper); the memory plan "
+        "says how many a card takes beside the language model; 0: 16 on a card, fewer where it runs out of memory, 1 "
+        "on a processor.",
     )
     speech_workers: int = Field(1, gt=0, description="Calls that one speech worker works on at a time.")
     speech_slice_s: float = Field(

@@ -29,7 +29,8 @@ GONE = "‹…›"
 SHOWN = frozenset(
     {
         *("s3_bucket", "s3_region", "jwt_expires_in", "host", "port", "data_dir", "models_dir", "whisper_model_path"),
-        *("speech_device", "speech_threads", "speech_workers", "transcribe_languages", "stereo_manager_channel"),
+        *("speech_device", "speech_threads", "speech_batch_size", "speech_workers"),
+        *("transcribe_languages", "stereo_manager_channel"),
         *("llm_provider", "data_residency", "local_llm_model", "openai_model", "llm_timeout_s", "analysis_workers"),
         *("upload_max_bytes", "upload_max_minutes", "site_timezone", "lease_s", "stage_attempts", "worker_deaths"),
         *("housekeeping_interval_s", "link_expires_in", "demo", "log_level"),

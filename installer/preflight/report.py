@@ -51,7 +51,8 @@ def _plan_lines(made: Plan, language: str) -> list[str]:
     ru = language == "ru"
     lines = [
         f"План памяти (профиль {made.profile}):" if ru else f"Memory plan (profile {made.profile}):",
-        f"      {'распознавание' if ru else 'speech weights'}: {made.speech} x {made.speech_workers}",
+        f"      {'распознавание' if ru else 'speech weights'}: {made.speech}",
+        f"      {'звонков сразу' if ru else 'calls at a time'}: {made.speech_workers}{_batch_said(made, ru=ru)}",
         f"      {'разделение голосов' if ru else 'diarizer'}: {made.diarizer}",
     ]
     if not made.language_model:
@@ -63,3 +64,9 @@ def _plan_lines(made: Plan, language: str) -> list[str]:
         f"      {'языковая модель' if ru else 'language model'}: {made.language_model}",
         f"      vLLM: {options} {cache}",
     ]
+
+
+def _batch_said(made: Plan, *, ru: bool) -> str:
+    if not made.speech_batch:
+        return ""
+    return f", {'отрезков речи в пакете' if ru else 'stretches of speech in a batch'}: {made.speech_batch}"

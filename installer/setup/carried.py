@@ -24,6 +24,8 @@ def settings(folders: Sequence[Path], models: Path, made: Plan | None, *, is_nod
         chosen["WHISPER_MODEL_PATH"] = str(models / (planned or speech)[0].name)
     if fits and fits.speech_workers > 1:
         chosen["SPEECH_WORKERS"] = str(fits.speech_workers)
+    if fits and fits.speech_batch:
+        chosen["SPEECH_BATCH_SIZE"] = str(fits.speech_batch)
     diarizers = sorted(folder for folder in folders if (folder / "config.yaml").is_file())
     if diarizers and made and made.diarizer == "pyannote":
         chosen["PYANNOTE_WEIGHTS"] = str(models / diarizers[0].name)

@@ -40,6 +40,7 @@ def test_what_the_plan_names_is_put_to_use_with_its_share_of_the_card(models: Pa
     chosen = carried.settings(folders(models), LAID, made)
     assert chosen == {
         "WHISPER_MODEL_PATH": str(LAID / made.speech),
+        "SPEECH_BATCH_SIZE": "4",
         "PYANNOTE_WEIGHTS": str(LAID / "community-1"),
         "VLLM_WEIGHTS": str(LAID / made.language_model),
         "VLLM_SHARE": f"{made.vllm_share:.2f}",
@@ -60,7 +61,9 @@ def test_a_model_for_a_larger_card_is_not_started(models: Path) -> None:
 
 def test_as_many_calls_at_a_time_as_the_card_has_room_for(models: Path) -> None:
     made = plan(machine({"card": "h100"}), "nvidia")
-    assert carried.settings(folders(models), LAID, made)["SPEECH_WORKERS"] == str(made.speech_workers) == "3"
+    chosen = carried.settings(folders(models), LAID, made)
+    assert chosen["SPEECH_WORKERS"] == str(made.speech_workers) == "3"
+    assert chosen["SPEECH_BATCH_SIZE"] == str(made.speech_batch) == "16"
 
 
 def test_a_plan_with_other_speech_weights_is_not_gone_by(models: Path) -> None:
@@ -77,6 +80,7 @@ def test_a_further_machine_and_one_without_a_card(models: Path) -> None:
     made = plan(machine({"card": "l4"}), "nvidia")
     assert carried.settings(folders(models), LAID, made, is_node=True).keys() == {
         "WHISPER_MODEL_PATH",
+        "SPEECH_BATCH_SIZE",
         "PYANNOTE_WEIGHTS",
     }
     for without in (plan(machine({}), "cpu"), None):

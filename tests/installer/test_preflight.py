@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from installer.preflight import checks, facts, report
-from installer.preflight.plan import LONGEST_CONTEXT, NothingFits, plan, profiles
+from installer.preflight.plan import LONGEST_CONTEXT, NothingFits, plan, profiles, speech_mb
 from tests.conftest import ROOT
 
 RECORDED = yaml.safe_load((Path(__file__).parent / "machines.yaml").read_text(encoding="utf-8"))
@@ -46,14 +47,50 @@ def test_what_is_said_of_a_machine(name: str) -> None:
 def test_vllm_gets_what_speech_leaves_and_never_all(card: str) -> None:
     fitted = machine({"card": card})
     made = plan(fitted, "nvidia")
-    known, reserve_mb = profiles()
+    known, sizes = profiles()
     profile, free_mb = known[made.profile], fitted.cards[0].free_mb
-    speech_mb = profile["speech_mb"] * profile["speech_workers"] + profile["diarizer_mb"]
+    others_mb = speech_mb(profile, made.speech_batch, sizes) + profile["diarizer_mb"] + sizes.reserve
     vllm_mb = made.vllm_share * fitted.cards[0].memory_mb
-    assert vllm_mb + speech_mb + reserve_mb <= free_mb
+    assert vllm_mb + others_mb <= free_mb
     assert vllm_mb >= profile["weights_mb"] + profile["working_mb"] + made.kv_cache_mb - 1
     assert profile["least_context"] <= made.context_tokens <= LONGEST_CONTEXT
     assert made.vllm_share < 0.92  # vLLM's own default, blind to others on the card
+
+
+@pytest.mark.parametrize(
+    ("card", "batch"), [("rtx4060", 8), ("t4", 4), ("a4000", 4), ("l4", 4), ("rtx3090", 4), ("l40s", 16), ("h100", 16)]
+)
+def test_a_card_is_given_the_batch_of_its_profile(card: str, batch: int) -> None:
+    fitted = machine({"card": card})
+    made = plan(fitted, "nvidia")
+    assert made.speech_batch == profiles()[0][made.profile]["speech_batch"] == batch
+    findings = checks.decide(fitted, "nvidia", (8000,))
+    assert f"stretches of speech in a batch: {batch}\n" in report.as_text(fitted, findings, "nvidia", "en")
+    assert f"отрезков речи в пакете: {batch}\n" in report.as_text(fitted, findings, "nvidia", "ru")
+    assert json.loads(report.as_json(fitted, findings, "nvidia"))["plan"]["speech_batch"] == batch
+
+
+def test_a_smaller_batch_goes_before_a_smaller_profile() -> None:
+    """From card to card with less and less of it free: the batch is halved, then the profile below is taken."""
+    whole = machine({"card": "l4"})
+    found = []
+    for free_mb in range(whole.cards[0].free_mb, 14_000, -50):
+        fitted = replace(whole, cards=(replace(whole.cards[0], free_mb=free_mb),))
+        made = plan(fitted, "nvidia")
+        found.append((made.profile, made.speech_batch))
+        known, sizes = profiles()
+        others_mb = speech_mb(known[made.profile], made.speech_batch, sizes) + sizes.reserve
+        assert others_mb + known[made.profile]["diarizer_mb"] + made.vllm_share * 23_034 <= free_mb
+    assert list(dict.fromkeys(found))[:4] == [("24", 4), ("24", 2), ("24", 1), ("16", 4)]
+
+
+def test_speech_of_a_batch_is_what_was_measured() -> None:
+    """faster-whisper's authors: eight stretches of large at once take 6090 MiB; more calls bring no second copy."""
+    known, sizes = profiles()
+    one, three = ({**known["80"], "speech_workers": count} for count in (1, 3))
+    assert 6090 <= speech_mb(one, 8, sizes) < 6090 * 1.05
+    assert speech_mb(three, 8, sizes) - speech_mb(one, 8, sizes) == 2 * 8 * sizes.encoded
+    assert plan(machine({}), "cpu").speech_batch == 0
 
 
 def test_a_recording_is_read_back_as_it_was() -> None:
