@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 
 DATA = Path(__file__).parent / "vocabulary.yaml"
+NICKNAMES = Path(__file__).parent / "nicknames.yaml"
 
 HOT_CHARACTERS = 400
 """About 200 tokens of Russian: Whisper looks at no more than 223 (half its window) and would cut names in two."""
@@ -28,6 +29,9 @@ AFTER_SHORT_I = ("й", "я", "ю", "ем", "е", "и", "ев", "ям", "ями",
 
 ENDINGS: Mapping[str, Sequence[str]] = {"а": AFTER_A, "я": AFTER_YA, "ь": AFTER_SIGN, "й": AFTER_SHORT_I}
 CONSONANTS = "бвгджзклмнпрстфхцчшщ"
+
+SHORTEST_STEM = 3
+"""Letters of a make or model to which an ending makes a nickname: "Ауди", "аудюха"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +161,17 @@ def makes_and_models() -> Vocabulary:
         frozenset(alone - set(data["common"])),
         frozenset(pairs),
         _declined(heard),
-        frozenset(forms | {form for word in data["never"] for form in forms_of(word)}),
+        frozenset(forms | {form for word in data["never"] for form in forms_of(word)}) | _nicknames(words),
     )
+
+
+def _nicknames(names: Iterable[str]) -> frozenset[str]:
+    """What people call cars: listed, or formed from the words of makes and models; in every case form."""
+    data = yaml.safe_load(NICKNAMES.read_text(encoding="utf-8"))
+    listed = {word for language in ("ru", "en") for row in data[language] for word in row}
+    stems = {name.rstrip("аеийоуыэюяьАЕИЙОУЫЭЮЯЬ") for name in names if is_cyrillic(name) and not name.isupper()}
+    formed = {stem + ending for stem in stems if len(stem) >= SHORTEST_STEM for ending in data["endings"]}
+    return frozenset(key_of(form) for word in listed | formed for form in forms_of(word))
 
 
 def _declined(heard: Mapping[tuple[str, ...], tuple[str, ...]]) -> dict[tuple[str, ...], tuple[str, ...]]:

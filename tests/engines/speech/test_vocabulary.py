@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import yaml
 
 from appliance.engines.speech import Correction, SpokenSegment, Transcription, Word
 from appliance.engines.speech.corrections import corrected
-from appliance.engines.speech.vocabulary import Name, Vocabulary, makes_and_models, of_names
+from appliance.engines.speech.vocabulary import Name, Vocabulary, forms_of, makes_and_models, of_names
 from appliance.evaluation.dialogues import SHIPPED as LABELLED
 from tests.conftest import ROOT, SAMPLES
 
@@ -116,6 +117,51 @@ def test_ordinary_speech_stays_as_it_is() -> None:
 )
 def test_inflected_names_and_other_peoples_names_stay(text: str) -> None:
     assert put_right(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Крузак двухсотый, на крузаке, у Тойоты крузака, с прадиком, и прадик, и Прадо", "ru"),
+        ("Солярик, на солярике, Хендай солярик, солярка, лил соляру, Солярис", "ru"),
+        ("бэха, на бэхе, БМВ бэху, бумер, бимера, мерин, гелик, Мерседес гелик, на ешке", "ru"),
+        ("Ниссан кашак, на кашаке, кашкаец, тиана, Ниссан Тиана, Ниссан Тиида, икстрейл", "ru"),
+        ("Мицубиси паджерик, лансерок, на паджере, аутлик; субара, Субару форик, субарик", "ru"),
+        ("киашка, Киа сорентик, рийка, Киа спортаж, на сидике, Киа цератка", "ru"),
+        ("хендайка, Хендай сантафе, кретка, на кретке, туссик, элантрик, сонатка", "ru"),
+        ("Шевроле крузик, каптивка, лачетти, авеоха, шнива, Форд мондик, фокусик, фиестка", "ru"),
+        ("Фольксваген пассатик, туарик, джетка, полик, тигуанчик, тайрон, шкодка, октавка, рапидка", "ru"),
+        ("Рено логанчик, дастерок, на дастике, сандерик, Каптур, каптурчик, меганка, арканка", "ru"),
+        ("Лада весточка, приорка, ларгусик, грантец, нивка, калинка, газелька, соболёк", "ru"),
+        ("хавалик, Хавал джолик, Чери тигоша, джилька, Джили монжарик, кулрейка, эксидик, омодка, зикрик", "ru"),
+        ("поршик, каенка, лексусик, финик, рейндж, ягуарчик, чирок, каддик, теслик, вольвочка", "ru"),
+        ("a Beamer, two Beemers, his Bimmer's wheel, the Chevy, Chevrolet Blazer, Chevies", "en"),
+        ("my Merc, a Caddy, the Vette, a Stang, Ford Maverick, Jeep Renegade, the Jag, a Landie", "en"),
+        ("Toyota Corona, Toyota Sienna, Nissan Maxima, Nissan Altima, Honda Accordy, a Subie", "en"),
+        ("Hyundai Accent, Hyundai Kona, Kia Forte, Volkswagen Arteon, Porsche Cayman, a Veedub", "en"),
+    ],
+)
+def test_what_people_call_cars_is_no_other_model(text: str, language: str) -> None:
+    assert put_right(text, language) == text
+
+
+def test_every_listed_nickname_stays_in_every_case_beside_every_make() -> None:
+    listed = yaml.safe_load((ROOT / "appliance/engines/speech/nicknames.yaml").read_text(encoding="utf-8"))
+    makes = {"ru": ("Лада", "Хендай", "Тойота", "Шевроле"), "en": ("Hyundai", "Toyota", "Chevrolet")}
+    for language, beside in makes.items():
+        names = [word for row in listed[language] for word in row]
+        assert len(names) >= 90
+        for name in names:
+            text = " ".join(f"{make} {form}" for make, form in product(beside, forms_of(name)))
+            assert put_right(text, language) == text
+
+
+def test_a_nickname_guards_no_mishearing() -> None:
+    assert put_right("на солярисе и на солярес, хавал джулиен, кашкаи") == (
+        "на солярисе и на Солярис, хавал Джулион, Кашкай"
+    )
+    site = of_names([Name("Ленд Крузер", ("крузак",))]).joined(makes_and_models())
+    assert put_right("продаю крузак", vocabulary=site) == "продаю Ленд Крузер"
 
 
 def test_people_are_not_called_by_likeness_alone() -> None:
