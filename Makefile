@@ -77,6 +77,7 @@ JOBS ?= 2
 
 .PHONY: test
 test: check ## check and every test, on a real database, object store, queue and engines
+	@installer/packages.sh espeak-ng sox
 	@$(BIN)/python -m pytest -q --no-header --durations=40 --randomly-seed=$(SEED) -n $(JOBS) --dist worksteal
 
 # vLLM lives in an environment of its own; here its build for machines without a card, to test against.
