@@ -12,7 +12,8 @@ from pathlib import Path
 
 from appliance.engines import audio
 from appliance.engines.speech import SAMPLE_RATE, Samples
-from appliance.engines.speech.faster_whisper import BEAM, TEMPERATURES, FasterWhisper
+from appliance.engines.speech.faster_whisper import TEMPERATURES, FasterWhisper
+from appliance.engines.speech.recognition import BEAM
 from appliance.engines.speech.whisper_cpp import BEAM_SEARCH, WhisperCpp
 from benchmarks import random_weights
 from benchmarks.report import ROOT, Line, compare, compare_all

@@ -32,6 +32,14 @@ FOLDER = "ct2"
 CHUNK_MS = 12_000
 """The weights were trained on at most so much speech at a time."""
 
+BEAM = 1
+"""Texts that are weighed against each other: one, the likeliest token by token.
+
+These weights know the sentences of training by heart, and of five texts one wins that is longer than what was said. Of
+325 words in Russian calls, clean, in mono, 9 are wrong instead of 23 with faster-whisper, and 5 instead of 15 with
+whisper.cpp.
+"""
+
 VERSION = 1
 """Of the compact file."""
 

@@ -16,14 +16,13 @@ from appliance.engines.recall import Recall, afresh
 from appliance.engines.speech import SAMPLE_RATE, Sound, SpokenSegment, Transcription, Word
 from appliance.engines.speech.chunks import LONGEST_MS, Chunk
 from appliance.engines.speech.guard import MOST_COMPRESSED, compression_ratio
-from appliance.engines.speech.recognition import confidence_of, joined, spread, transcribe
+from appliance.engines.speech.recognition import BEAM, confidence_of, joined, spread, transcribe
 from appliance.engines.speech.vocabulary import NO_NAMES, Vocabulary
 from appliance.errors import EngineError
 
 Features = NDArray[np.float32]
 """A window of sound as mel bands, [bands, frames], or a batch of them."""
 
-BEAM = 5
 FRAME_MS, STEP_MS = 10, 20
 """A frame of features, and a step of Whisper's timestamps."""
 
@@ -86,12 +85,13 @@ class FasterWhisper:
         longest_ms: int = LONGEST_MS,
         takes_hot_words: bool = False,
         batch: int = 0,
+        beam: int = BEAM,
         device: str = "auto",
         threads: int = 0,
     ) -> None:
         """Load the weights. Raises EngineError.
 
-        batch: how many chunks are recognised at once; 0: what suits the device.
+        batch: how many chunks are recognised at once; 0: what suits the device. beam: how many texts are weighed.
         """
         import ctranslate2
         from faster_whisper import WhisperModel
@@ -99,6 +99,7 @@ class FasterWhisper:
         self.weights = weights
         self.longest_ms = longest_ms
         self.takes_hot_words = takes_hot_words
+        self._beam = beam
         if device == "auto":
             device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
         self.batch = batch or (BATCH_ON_CARD if device == "cuda" else 1)
@@ -172,7 +173,7 @@ class FasterWhisper:
             segments, _ = self._model.transcribe(
                 chunk.samples,
                 language=language,
-                beam_size=BEAM,
+                beam_size=self._beam,
                 temperature=TEMPERATURES,
                 word_timestamps=True,
                 # Without the text before: the library would put it behind the hot words, and nothing of a window would
@@ -202,7 +203,7 @@ class FasterWhisper:
         segments, _ = BatchedInferencePipeline(self._model).transcribe(  # one for each batch: it has a state
             sound,
             language=language,
-            beam_size=BEAM,
+            beam_size=self._beam,
             batch_size=len(chunks),
             clip_timestamps=clips,
             without_timestamps=False,

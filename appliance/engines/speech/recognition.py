@@ -16,6 +16,9 @@ from appliance.engines.speech.guard import guarded
 from appliance.engines.speech.vocabulary import Vocabulary
 from appliance.engines.voice_activity import speech_regions
 
+BEAM = 5
+"""Texts that are weighed against each other, as Whisper's authors measured it."""
+
 CHUNKS_FOR_LANGUAGE = 2
 """Up to a minute of speech decides on the language that is spoken at first."""
 

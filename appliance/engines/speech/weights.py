@@ -16,6 +16,7 @@ from typing import Literal
 
 from appliance.engines.speech import SpeechEngine, demo_weights, ggml
 from appliance.engines.speech.chunks import LONGEST_MS
+from appliance.engines.speech.recognition import BEAM
 from appliance.errors import EngineError
 
 FOLDER_FILES = ("model.bin", "config.json", "tokenizer.json")
@@ -155,7 +156,8 @@ def open_engine(path: Path, *, device: str = "auto", threads: int = 0, batch: in
 
 def load(found: Weights, device: str, threads: int, batch: int = 0) -> SpeechEngine:
     """Load weights into this process."""
-    longest_ms = demo_weights.CHUNK_MS if found.name == demo_weights.NAME else LONGEST_MS
+    is_demo = found.name == demo_weights.NAME
+    longest_ms, beam = (demo_weights.CHUNK_MS, demo_weights.BEAM) if is_demo else (LONGEST_MS, BEAM)
     if found.kind == "folder":
         from appliance.engines.speech.faster_whisper import FasterWhisper
 
@@ -166,12 +168,13 @@ def load(found: Weights, device: str, threads: int, batch: int = 0) -> SpeechEng
             longest_ms=longest_ms,
             takes_hot_words=takes,
             batch=batch,
+            beam=beam,
             device=device,
             threads=threads,
         )
     from appliance.engines.speech.whisper_cpp import WhisperCpp
 
-    return WhisperCpp(found.path, found.name, longest_ms=longest_ms, threads=threads)
+    return WhisperCpp(found.path, found.name, longest_ms=longest_ms, beam=beam, threads=threads)
 
 
 def prove(found: Weights, device: str) -> None:

@@ -11,13 +11,12 @@ from appliance.engines.recall import Recall, afresh
 from appliance.engines.speech import Samples, Sound, SpokenSegment, Transcription, Word
 from appliance.engines.speech.chunks import LONGEST_MS, Chunk
 from appliance.engines.speech.ggml import read_vocabulary
-from appliance.engines.speech.recognition import confidence_of, spread, transcribe
+from appliance.engines.speech.recognition import BEAM, confidence_of, spread, transcribe
 from appliance.engines.speech.vocabulary import NO_NAMES, Vocabulary
 from appliance.errors import EngineError
 
-BEAM = 5
-BEAM_SEARCH = 1
-"""WHISPER_SAMPLING_BEAM_SEARCH of whisper.h."""
+GREEDY, BEAM_SEARCH = 0, 1
+"""WHISPER_SAMPLING_GREEDY and WHISPER_SAMPLING_BEAM_SEARCH of whisper.h."""
 
 SHORTEST_SAMPLES = 16_000
 """whisper.cpp refuses to listen to less than a second."""
@@ -31,10 +30,12 @@ class WhisperCpp:
     takes_hot_words = False
     """Its prompt is text said before, and goes on into the next window as such."""
 
-    def __init__(self, file: Path, weights: str, *, longest_ms: int = LONGEST_MS, threads: int = 0) -> None:
+    def __init__(
+        self, file: Path, weights: str, *, longest_ms: int = LONGEST_MS, beam: int = BEAM, threads: int = 0
+    ) -> None:
         """Load the weights, which must have been proven before: a corrupt file crashes the process.
 
-        Raises EngineError.
+        beam: how many texts are weighed. Raises EngineError.
         """
         from pywhispercpp.model import Model
 
@@ -45,8 +46,8 @@ class WhisperCpp:
         try:
             self._model = Model(
                 str(file),
-                params_sampling_strategy=BEAM_SEARCH,
-                beam_search={"beam_size": BEAM, "patience": -1.0},
+                params_sampling_strategy=BEAM_SEARCH if beam > 1 else GREEDY,
+                beam_search={"beam_size": beam, "patience": -1.0},
                 n_threads=threads or os.cpu_count() or 1,
                 redirect_whispercpp_logs_to=None,
                 print_progress=False,
