@@ -45,10 +45,17 @@ Rule = Literal[
     "direction",
     "first_speaker",
     "single_voice",
+    "language_model",
 ]
 """What decided. correction: what a person put right before the call was processed anew. exchange: the telephone
 exchange knows the manager's channel. direction: who was called answers first; first_speaker: the same where both began
-nearly at once."""
+nearly at once. language_model: it was asked (in the analysis) because the rules were not sure enough."""
+
+UNSURE = 0.8
+"""Confidence below which a language model, where one analyses the call, is asked who the manager is."""
+
+SURE_OF_MODEL = 0.9
+"""Confidence in its answer, which is proven by a quote of the manager's."""
 
 SENTENCE = re.compile(r"(?<=[.!?…])\s+")
 

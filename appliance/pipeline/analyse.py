@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -13,14 +14,16 @@ from sqlalchemy.orm import Session
 
 from appliance import logs, metrics
 from appliance.engines.diarization.handover import side_of
-from appliance.engines.language import AnalysisRecord, Conversation, Utterance
+from appliance.engines.language import AnalysisRecord, Analyst, Conversation, Speaker, Used, Utterance
 from appliance.engines.language.profiles import BUILTIN, Profile
+from appliance.engines.language.sides import exchanged
+from appliance.engines.roles import SURE_OF_MODEL, UNSURE
 from appliance.errors import ApplianceError, EngineError
 from appliance.models import Call, Pipeline, Segment
 from appliance.models.analyses import VersionReason
 from appliance.pipeline.diarize import SPEAKER_SEGMENTS
 from appliance.pipeline.stage import Queue, StageContext
-from appliance.store import analyses, db, pipelines
+from appliance.store import analyses, db, pipelines, sides
 
 log = logs.get(__name__)
 
@@ -68,11 +71,21 @@ REFUSED_WAIT_S = 60.0
 """A profile that may not be used is looked at again after so long: until then an administrator may have mended it."""
 
 
-def analysed(context: StageContext, conversation: Conversation) -> tuple[Profile, AnalysisRecord, str | None]:
-    """The profile that analysed, its record, and the name of the profile that was to, where the first stood in for it.
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """An analysis: the profile that made it; `stood_in_for` the one that was to, where that was down.
 
-    Raises EngineError; where it says wait_s, the call waits for its provider.
+    manager: who of A and B in the transcript the language model takes for the manager, where it was asked and knew.
     """
+
+    profile: Profile
+    record: AnalysisRecord
+    stood_in_for: str | None = None
+    manager: Speaker | None = None
+
+
+def analysed(context: StageContext, conversation: Conversation) -> Analysed:
+    """Raises EngineError; where it says wait_s, the call waits for its provider."""
     equipment, topics = context.equipment, context.equipment.settings.site_topics
     try:
         chosen = equipment.providers.active()
@@ -81,7 +94,9 @@ def analysed(context: StageContext, conversation: Conversation) -> tuple[Profile
         raise EngineError(error.code, str(error), retryable=True, wait_s=REFUSED_WAIT_S) from None
     try:
         analyst = equipment.analyst(chosen, call_id=context.call_id, pause=lambda s: pause(s, context.check))
-        return chosen.profile, analyst.analyse(conversation, topics=topics), None
+        manager, asked = _manager_of(context, analyst, conversation)
+        settled = exchanged(conversation) if manager == "A" else conversation
+        return Analysed(chosen.profile, _with(analyst.analyse(settled, topics=topics), asked), manager=manager)
     except (EngineError, ApplianceError) as error:
         metrics.LLM_ERRORS.labels(chosen.profile.name, error.code).inc()
         if isinstance(error, ApplianceError):
@@ -90,7 +105,42 @@ def analysed(context: StageContext, conversation: Conversation) -> tuple[Profile
         if error.code not in DOWN or equipment.settings.llm_when_down != "builtin" or has_analysis:
             raise
         log.warning("builtin_stands_in", provider=chosen.profile.name, code=error.code)
-        return BUILTIN, equipment.builtin.analyse(conversation, topics=topics), chosen.profile.name
+        return Analysed(BUILTIN, equipment.builtin.analyse(conversation, topics=topics), chosen.profile.name)
+
+
+ANSWERED_BADLY = frozenset({"llm_refused", "llm_context_exceeded"})
+
+
+def _manager_of(context: StageContext, analyst: Analyst, conversation: Conversation) -> tuple[Speaker | None, Used]:
+    """Who the manager is by the language model, where the rules were not sure, and what the question took.
+
+    Not asked again once the call has been analysed, when people may have put it right. Raises EngineError.
+    """
+    roles = context.outputs.get("assign roles", {})
+    was_analysed = STOOD_IN in context.outputs or SWAPPED in context.outputs
+    voices = {utterance.speaker for utterance in conversation.utterances}
+    if not context.equipment.stored or was_analysed or len(voices) < 2 or roles.get("confidence", 1.0) >= UNSURE:
+        return None, Used()
+    try:
+        manager = analyst.manager_of(conversation)
+    except EngineError as error:
+        if error.code not in ANSWERED_BADLY:
+            raise
+        manager = None
+    if analyst.used.requests:
+        log.info("roles_asked", rule=roles.get("rule"), confidence=roles.get("confidence"), settled=manager is not None)
+    return manager, analyst.used
+
+
+def _with(record: AnalysisRecord, asked: Used) -> AnalysisRecord:
+    """The record with what the question before it took."""
+    return replace(
+        record,
+        prompt_tokens=record.prompt_tokens + asked.prompt_tokens,
+        completion_tokens=record.completion_tokens + asked.completion_tokens,
+        cost=record.cost + asked.cost,
+        requests=record.requests + asked.requests,
+    )
 
 
 def pause(seconds: float, check: Callable[[], None]) -> None:
@@ -119,21 +169,26 @@ def measure(profile: Profile, record: AnalysisRecord, elapsed_ms: int) -> None:
 
 
 class Analyse:
-    """Output: an AnalysisRecord, `elapsed_ms`, and `stood_in_for`: the provider that was down, where one was."""
+    """Output: an AnalysisRecord and `elapsed_ms`; `stood_in_for`: the provider that was down, where one was; `manager`:
+    who of A and B the language model took for the manager, where the rules were not sure.
+    """
 
     name = "analyse"
     queue: Queue = "analysis"
 
     def run(self, context: StageContext) -> dict[str, Any]:
         began = time.monotonic()
-        profile, record, stood_in_for = analysed(context, conversation_of(context))
+        made = analysed(context, conversation_of(context))
         elapsed_ms = round((time.monotonic() - began) * 1000)
-        measure(profile, record, elapsed_ms)
-        output = {"record": RECORD.dump_python(record, mode="json"), "elapsed_ms": elapsed_ms}
-        return output | ({"stood_in_for": stood_in_for} if stood_in_for else {})
+        measure(made.profile, made.record, elapsed_ms)
+        output = {"record": RECORD.dump_python(made.record, mode="json"), "elapsed_ms": elapsed_ms}
+        told = {"stood_in_for": made.stood_in_for, "manager": made.manager}
+        return output | {name: value for name, value in told.items() if value}
 
     def record(self, session: Session, context: StageContext, output: dict[str, Any]) -> None:
         record = RECORD.validate_python(output["record"])
+        if manager := output.get("manager"):
+            sides.settle(session, context.call_id, "language_model", SURE_OF_MODEL, turned=manager == "A")
         found = judged(record, analyses.places(session, context.call_id), output["elapsed_ms"])
         stood_in_for = output.get("stood_in_for")
         analyses.keep(session, context.call_id, found, _reason(session, context, stood_in_for), stood_in_for)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID, uuid4
 
-from sqlalchemy import case, select, update
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -18,13 +18,13 @@ from appliance import logs, metrics
 from appliance.config import Settings, settings
 from appliance.engines import audio, sandbox
 from appliance.engines.roles import Channel
-from appliance.models import AiAnalysis, AnalysisVersion, Call, Pipeline, Segment
+from appliance.models import AiAnalysis, AnalysisVersion, Call, Pipeline
 from appliance.models.calls import CallType
 from appliance.pipeline import plan
 from appliance.pipeline.analyse import Analyse
 from appliance.pipeline.publish import Publish
 from appliance.services import failures, phones
-from appliance.store import analyses, arrivals, audit, calls, db, deletions, events, objects, pipelines, users
+from appliance.store import analyses, arrivals, audit, calls, db, deletions, events, objects, pipelines, sides, users
 from appliance.store.call_filters import CallFilter, Sort
 from appliance.store.visibility import Viewer, visible_to
 from appliance.tasks import queue
@@ -310,10 +310,7 @@ def swap_speakers(viewer: Viewer, call_id: UUID) -> Call:
             raise failures.CallNotFound
         if call.status == "in-progress":
             raise failures.CallBeingProcessed
-        other = case((Segment.speaker == "A", "B"), else_="A")
-        detail = case((Segment.speaker_detail == "A2", "B2"), (Segment.speaker_detail == "B2", "A2"))
-        turned = update(Segment).where(Segment.call_id == call_id).values(speaker=other, speaker_detail=detail)
-        session.execute(turned)
+        sides.turn(session, call_id)
         call.speakers_swapped = not call.speakers_swapped
         call.client_ms, call.manager_ms = call.manager_ms, call.client_ms
         audit.append(session, "speakers_swapped", user_id=viewer.id, call_id=call_id)

@@ -33,6 +33,11 @@ def is_join(body: dict[str, Any]) -> bool:
     return bool(body["response_format"]["json_schema"]["schema"]["required"] == ["summary"])
 
 
+def is_about_sides(body: dict[str, Any]) -> bool:
+    """Whether a request asks who the manager is."""
+    return "manager" in body["response_format"]["json_schema"]["schema"]["properties"]
+
+
 def answer_to(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """A right answer: its quotes are in the transcript."""
     if is_join(body):

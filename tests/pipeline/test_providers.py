@@ -37,7 +37,7 @@ from appliance.store import db, pipelines
 from appliance.tasks import queue
 from tests.api.test_monitoring import read
 from tests.conftest import SAMPLES, Running, _free_port, processed, upload, wait_until
-from tests.llm.scripted import Scripted, says, serving, slowly, status, transcript_of, well
+from tests.llm.scripted import Scripted, is_about_sides, says, serving, slowly, status, transcript_of, well
 
 WORKERS = ("housekeeping", "analysis", "speech")
 ADDRESS = "/api/admin/llm"
@@ -85,8 +85,8 @@ def profile(server: Scripted, residency: str, **changes: Any) -> dict[str, Any]:
     return {"residency": residency, "base_url": server.url, "model": "m", "api_key": "k", "timeout_s": 60, **changes}
 
 
-def heard(manager: str, word: str) -> str:
-    """A call that waits for its analysis; `word` is said in it alone."""
+def heard(manager: str, word: str, confidence: float = 0.9) -> str:
+    """A call that waits for its analysis; `word` is said in it alone. confidence: in who is client and who manager."""
     call_id = uuid4()
     said = [(0, f"Здравствуйте, меня зовут {NAME}, {word}, мой телефон {PHONE}."), (1, "Автосалон, слушаю вас.")]
     segments = [
@@ -105,11 +105,12 @@ def heard(manager: str, word: str) -> str:
         "decode": {},
         "transcribe": {"language": "ru"},
         "diarize": {"segments": segments, "diarizer": "channels"},
-        "assign roles": {"manager": 1, "rule": "direction", "confidence": 0.9},
+        "assign roles": {"manager": 1, "rule": "direction", "confidence": confidence},
     }
     with db.unit_of_work() as session:
         owner = session.scalars(select(User).where(User.email == manager)).one()
         facts: dict[str, Any] = {"type": "incoming", "status": "in-progress", "date": datetime(2001, 5, 5, tzinfo=UTC)}
+        facts |= {"roles_rule": "direction", "roles_confidence": confidence, "client_ms": 3000, "manager_ms": 2000}
         session.add(Call(id=call_id, manager_id=owner.id, duration_ms=8000, language="ru", **facts))
         session.flush()
         for position, segment in enumerate(segments):
@@ -308,6 +309,48 @@ def test_the_builtin_analyst_stands_in_until_the_provider_is_back(
         assert (made["model"], made["prompt_version"]) == ("scripted-1", prompts().version)
         assert (made["prompt_tokens"], made["completion_tokens"]) == (1000, 100)
         assert made["elapsed_ms"] > 0
+        remove(http, [call_id])
+
+
+@pytest.mark.parametrize(
+    ("confidence", "answer", "rule", "speakers"),
+    [
+        (0.75, {"manager": "1", "quote": "Здравствуйте меня зовут"}, "language_model", ["B", "A"]),
+        (0.75, {"manager": "2", "quote": "Автосалон, слушаю вас"}, "language_model", ["A", "B"]),
+        (0.75, {"manager": "1", "quote": "Автосалон, слушаю вас"}, "direction", ["A", "B"]),
+        (0.9, None, "direction", ["A", "B"]),
+    ],
+)
+def test_a_language_model_settles_who_the_manager_is_where_the_rules_were_not_sure(
+    running: Running,
+    people: dict[str, str],
+    near: Scripted,
+    confidence: float,
+    answer: dict[str, str] | None,
+    rule: str,
+    speakers: list[str],
+) -> None:
+    def step(handler: Any, body: dict[str, Any]) -> None:
+        says(json.dumps(answer))(handler, body) if is_about_sides(body) else well()(handler, body)
+
+    near.otherwise = step
+    environment = {"LLM_PROVIDER": "local", "LOCAL_LLM_URL": near.url, "LOCAL_LLM_MODEL": "m"}
+    with started(running, "analysis", **environment), running.client(people["admin"]) as http:
+        call_id = heard(people["anna"], TOPICS[0], confidence)
+        call = processed(http, call_id)
+        questions = [body for body in near.requests if is_about_sides(body)]
+        (analysed,) = [body for body in near.requests if not is_about_sides(body)]
+        assert len(questions) == (answer is not None)
+        assert [segment["speaker"] for segment in call["transcript"]] == speakers
+        assert [speaker for _, speaker, _ in transcript_of(analysed)] == speakers
+        assert call["speaker_rule"] == rule
+        assert call["speaker_confidence"] == (confidence if rule == "direction" else 0.9)
+        assert not call["speakers_swapped"]
+        columns = (Call.client_ms, Call.manager_ms, AiAnalysis.prompt_tokens)
+        with db.unit_of_work() as session:
+            kept = session.execute(select(*columns).join(AiAnalysis).where(Call.id == UUID(call_id))).one()
+        spoken = (2000, 3000) if speakers == ["B", "A"] else (3000, 2000)
+        assert tuple(kept) == (*spoken, 1000 * len(near.requests))
         remove(http, [call_id])
 
 

@@ -90,9 +90,13 @@ class Analyst(Protocol):
 
     @property
     def used(self) -> Used:
-        """What the last `analyse` has taken, also where it raised."""
+        """What the last `analyse` or `manager_of` has taken, also where it raised."""
         ...
 
     def analyse(self, conversation: Conversation, *, topics: Sequence[str] = ()) -> AnalysisRecord:
         """Analyse; `topics` are the site's own topics, preferred over others. Raises EngineError."""
+        ...
+
+    def manager_of(self, conversation: Conversation) -> Speaker | None:
+        """Who of A and B is the manager, whatever is assumed; None where that cannot be told. Raises EngineError."""
         ...

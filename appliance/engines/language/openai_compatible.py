@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from appliance.engines.language import Analysis, AnalysisRecord, Conversation, Used, Utterance
+from pydantic import BaseModel
+
+from appliance.engines.language import Analysis, AnalysisRecord, Conversation, Speaker, Used, Utterance, sides
 from appliance.engines.language.answer import (
     Answer,
     AnswerUnfit,
@@ -100,6 +102,17 @@ class OpenAiCompatibleAnalyst:
             requests=used.requests,
             masked=dict(self._masked.counts) if self._masked else {},
         )
+
+    def manager_of(self, conversation: Conversation) -> Speaker | None:
+        """See Analyst: one question, and no second one where its answer is of no use.
+
+        Raises EngineError: those of Endpoint.ask, llm_refused.
+        """
+        self._exchanges, self._masked = [], self._mask(conversation) if self._mask else None
+        sent = self._masked.conversation if self._masked else conversation
+        asked = sides.question(sent, self._context_tokens - self._answer_tokens - MARGIN, self._tokens)
+        content, _ = self._ask(asked, sides.SidesAnswer, self._answer_tokens)
+        return sides.manager_in(content, sent)
 
     @property
     def used(self) -> Used:
@@ -214,7 +227,7 @@ class OpenAiCompatibleAnalyst:
     def _restored(self, value: Any) -> Any:
         return self._masked.restored(value) if self._masked else value
 
-    def _ask(self, messages: list[dict[str, str]], shape: type[SummarisedT], answer_tokens: int) -> tuple[str, bool]:
+    def _ask(self, messages: list[dict[str, str]], shape: type[BaseModel], answer_tokens: int) -> tuple[str, bool]:
         """The text of the answer and whether it was cut off. Raises EngineError."""
         profile, sending = self._endpoint.profile, self._sending
         bounded = profile.residency == "local"

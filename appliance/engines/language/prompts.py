@@ -22,6 +22,7 @@ class Prompts:
     part: str
     repair: str
     join: str
+    sides: str
     topics: tuple[str, ...]
     intents: tuple[str, ...]
     injections: tuple[str, ...]

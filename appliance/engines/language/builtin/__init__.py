@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from appliance.engines.language import Analysis, AnalysisRecord, Conversation, Used
+from appliance.engines.language import Analysis, AnalysisRecord, Conversation, Speaker, Used
 from appliance.engines.language.builtin.actions import action_items, intents_of_tasks, tasks_of
 from appliance.engines.language.builtin.classifier import intents_by
 from appliance.engines.language.builtin.details import details_of
@@ -54,6 +54,10 @@ class BuiltinAnalyst:
             details=details_of(said, language, plain, tasks),
         )
         return AnalysisRecord(analysis, self.provider, self.model, ontology().version)
+
+    def manager_of(self, conversation: Conversation) -> Speaker | None:  # noqa: ARG002
+        """Its rules have been asked already (engines/roles.py): nothing more can be told."""
+        return None
 
 
 def language_of(conversation: Conversation) -> str:
