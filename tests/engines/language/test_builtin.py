@@ -123,7 +123,7 @@ def test_it_is_deterministic_and_says_what_it_is() -> None:
     said = (("A", "Хочу купить машину."), ("B", "Приезжайте завтра."))
     assert analyse(*said) == analyse(*said)
     record = ANALYST.analyse(Conversation((), "ru", "incoming"))
-    assert (record.provider, record.model, record.prompt_version) == ("builtin", "builtin", "5")
+    assert (record.provider, record.model, record.prompt_version) == ("builtin", "builtin", "6")
 
 
 @hypothesis_settings(max_examples=60, deadline=None)

@@ -9,6 +9,7 @@ import pytest
 
 from appliance.engines.language import Conversation, Utterance
 from appliance.engines.language.builtin import BuiltinAnalyst
+from appliance.engines.language.builtin.rules import by_rules
 from appliance.evaluation.agreement import of_sets
 
 PHRASES = Path(__file__).parent / "phrases.txt"
@@ -73,8 +74,10 @@ def test_what_is_mentioned_in_passing_is_no_reason_to_call() -> None:
 
 
 def test_of_what_does_not_go_together_the_complaint_stays() -> None:
-    call = ("B: Hello.", "A: I paid for an extended warranty and was lied to, it covers nothing. I want my money back.")
-    assert talk(*call, language="en") == {"complaint"}
+    text = "I paid for an extended warranty and was lied to, it covers nothing. I want my money back."
+    said = (Utterance("0", "B", 0, 900, "Hello."), Utterance("1", "A", 1000, 5000, text))
+    assert by_rules(said, "en").intents == ("complaint",)
+    assert ANALYST.analyse(Conversation(said, "en", "incoming")).analysis.intents[0] == "complaint"
 
 
 def test_who_leaves_a_message_is_heard_to_the_end() -> None:

@@ -1,4 +1,4 @@
-"""The analyst without a language model: lemmas, a lexicon, a dealership ontology and a classifier of intents.
+"""The analyst without a language model: lemmas, a lexicon, a dealership ontology and a classifier.
 
 Deterministic and honest.
 """
@@ -9,13 +9,21 @@ import re
 from collections.abc import Sequence
 
 from appliance.engines.language import Analysis, AnalysisRecord, Conversation, Speaker, Used
-from appliance.engines.language.builtin.actions import action_items, intents_of_tasks, tasks_of
-from appliance.engines.language.builtin.classifier import intents_by
+from appliance.engines.language.builtin.actions import action_items
+from appliance.engines.language.builtin.classifier import (
+    Likely,
+    intents_by,
+    likelihoods,
+    outcome_by,
+    telling,
+    topics_by,
+)
 from appliance.engines.language.builtin.details import details_of
-from appliance.engines.language.builtin.lemmas import read
-from appliance.engines.language.builtin.ontology import intents_of, ontology, topics_of, with_feeling
-from appliance.engines.language.builtin.sentiment import score_of
+from appliance.engines.language.builtin.ontology import labelled, ontology
+from appliance.engines.language.builtin.outcome import outcome_as
+from appliance.engines.language.builtin.rules import Ruled, by_rules
 from appliance.engines.language.builtin.summary import summarise
+from appliance.engines.language.claims import Outcome
 from appliance.engines.language.limits import label_of
 
 CYRILLIC = re.compile(r"[а-яё]", re.IGNORECASE)
@@ -34,30 +42,34 @@ class BuiltinAnalyst:
     def analyse(self, conversation: Conversation, *, topics: Sequence[str] = ()) -> AnalysisRecord:
         """Analyse a conversation in Russian or English; others are treated as the one whose script they share."""
         language = language_of(conversation)
-        said = read(conversation.utterances, language)
-        score = score_of(said, language)
-        sentiment = label_of(score)
-        wanted = intents_of(said, language)
-        tasks = tasks_of(said, language, wanted)
-        plain = with_feeling([*wanted, *intents_of_tasks(tasks, wanted)], score)
-        intents = intents_by(said, plain)
-        found = topics_of(said, language, topics, intents)
-        items = action_items(tasks, language)
+        call = by_rules(conversation.utterances, language)
+        likely = likelihoods(call)
+        sentiment = label_of(call.score)
+        intents = intents_by(call, likely)
+        found = labelled(topics_by(call, likely, intents), call.said, language, topics)
+        items = action_items(call.tasks, language)
         analysis = Analysis(
             sentiment=sentiment,
-            sentiment_score=score,
+            sentiment_score=call.score,
             topics=found,
             intents=intents,
-            summary=summarise(said, language, found, items, sentiment),
+            summary=summarise(call.said, language, found, items, sentiment),
             action_items=items,
             language=language,
-            details=details_of(said, language, plain, tasks),
+            details=details_of(call.said, language, call.intents, call.tasks, _outcome(call, likely, intents)),
         )
         return AnalysisRecord(analysis, self.provider, self.model, ontology().version)
 
     def manager_of(self, conversation: Conversation) -> Speaker | None:  # noqa: ARG002
         """Its rules have been asked already (engines/roles.py): nothing more can be told."""
         return None
+
+
+def _outcome(call: Ruled, likely: Likely, intents: Sequence[str]) -> Outcome:
+    kind = outcome_by(call, likely, intents)
+    if kind == call.outcome.kind:
+        return call.outcome
+    return outcome_as(kind, call.outcome, call.said, call.language, call.tasks, telling(call, kind))
 
 
 def language_of(conversation: Conversation) -> str:

@@ -99,7 +99,7 @@ def _found(said: Sequence[Said], language: str, intents: Sequence[str]) -> dict[
     slot, offered = "", ""
     for sentence in said:
         names = [_meant(name, tasks, intents) for name in _names(sentence, language)]
-        when = _agreed(sentence, language)
+        when = agreed(sentence, language)
         if offered and sentence.speaker == "A" and _declines(sentence, when, language):
             tasks.pop(offered, None)
             slot = ""
@@ -129,7 +129,7 @@ def _names(sentence: Said, language: str) -> list[str]:
     return list(dict.fromkeys(hit.name for hit in wanted))
 
 
-def _agreed(sentence: Said, language: str) -> When:
+def agreed(sentence: Said, language: str) -> When:
     """The time that a sentence names and does not refuse in the same clause."""
     if begins_with_refusal(sentence, language):
         return When()

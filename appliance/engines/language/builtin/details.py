@@ -23,7 +23,6 @@ from appliance.engines.language.claims import (
     NextContact,
     Objection,
     Outcome,
-    OutcomeKind,
     Task,
     TradeIn,
 )
@@ -35,17 +34,6 @@ MOST = 5
 
 SERVICE = frozenset({"service_booking", "repair_status", "tyres", "warranty", "parts", "insurance", "complaint"})
 """Intents of people who have a car already."""
-
-SALES = frozenset({"buy_car", "test_drive", "credit", "leasing", "trade_in", "availability", "delivery_status"})
-
-BOOKED: dict[str, OutcomeKind] = {
-    "test_drive": "test_drive",
-    "service_visit": "service_booked",
-    "tyre_change": "service_booked",
-    "valuation": "appointment",
-    "visit": "appointment",
-}
-"""Appointments of actions.yaml and the outcomes that they are, what a dealership counts first before others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +82,12 @@ def known(language: str) -> Known:
     )
 
 
-def details_of(said: Sequence[Said], language: str, intents: Sequence[str], tasks: Mapping[str, Planned]) -> Details:
-    """Outcome, cars, trade-in, credit, objections, next contact and tasks; empty where nothing says so."""
+def details_of(
+    said: Sequence[Said], language: str, intents: Sequence[str], tasks: Mapping[str, Planned], outcome: Outcome
+) -> Details:
+    """The outcome, cars, trade-in, credit, objections, next contact and tasks; empty where nothing says so."""
     cars = tuple(_cars(said, language, intents))[:MOST]
     objections = tuple(_objections(said, language))[:MOST]
-    outcome = _outcome(said, language, intents, tasks)
     trade_in, credit = _trade_in(said, language, intents, cars), _credit(said, language, intents)
     next_contact = _next_contact(said, language, tasks)
     single = (trade_in, credit, next_contact)
@@ -115,49 +104,15 @@ def details_of(said: Sequence[Said], language: str, intents: Sequence[str], task
     )
 
 
-def _proof(said: Said) -> dict[str, str]:
+def proof_of(said: Said) -> dict[str, str]:
+    """Where a claim stands and the words that prove it: the sentence, cut after a word where it is too long."""
     quote = said.text
     if len(quote) > QUOTE_CHARACTERS:
         quote = quote[:QUOTE_CHARACTERS].rsplit(maxsplit=1)[0]
     return {"segment": said.utterance, "quote": quote}
 
 
-def _outcome(said: Sequence[Said], language: str, intents: Sequence[str], tasks: Mapping[str, Planned]) -> Outcome:
-    if "wrong_number" in intents or not any(sentence.words for sentence in said):
-        return _nothing("no_conversation")
-    if SALES & {*intents} and (proof := _last(said, language, known(language).sold)):
-        return Outcome(kind="sold", when=None, reason=None, **_proof(proof[1]))
-    if booked := _booked(intents, tasks):
-        return booked
-    if not SERVICE & {*intents} and (proof := _last(said, language, known(language).lost)):
-        reason = known(language).labels[f"lost {proof[0]}"]
-        return Outcome(kind="lost", when=None, reason=reason, **_proof(proof[1]))
-    return _planned("callback", tasks["call_back"]) if "call_back" in tasks else _nothing("information")
-
-
-def _booked(intents: Sequence[str], tasks: Mapping[str, Planned]) -> Outcome | None:
-    for name, kind in BOOKED.items():
-        if (planned := tasks.get(name)) and _is_settled(planned):
-            return _planned(kind, planned)
-    if (planned := tasks.get("reschedule")) and _is_settled(planned):
-        return _planned("test_drive" if "test_drive" in intents else "service_booked", planned)
-    return None
-
-
-def _nothing(kind: OutcomeKind) -> Outcome:
-    return Outcome(kind=kind, when=None, reason=None, segment="", quote="")
-
-
-def _planned(kind: OutcomeKind, planned: Planned) -> Outcome:
-    return Outcome(kind=kind, when=str(planned.when) or None, reason=None, **_proof(planned.said))
-
-
-def _is_settled(planned: Planned) -> bool:
-    """Whether a visit was agreed on, rather than only asked for."""
-    return bool(planned.when) or planned.said.speaker == "B"
-
-
-def _last(said: Sequence[Said], language: str, patterns: Patterns) -> tuple[str, Said] | None:
+def last_said(said: Sequence[Said], language: str, patterns: Patterns) -> tuple[str, Said] | None:
     """The last sentence of the client's in which a pattern occurs that nothing takes back, and the pattern's name."""
     for sentence in reversed(said):
         if sentence.speaker == "A":
@@ -178,7 +133,7 @@ def _cars(said: Sequence[Said], language: str, intents: Sequence[str]) -> Iterat
             if held is None or len(name) > len(held):
                 before = found.pop(held) if held else None
                 relation = before.relation if before else _relation(sentence, language, intents)
-                found[name] = Car(name=name, relation=relation, **_proof(sentence))
+                found[name] = Car(name=name, relation=relation, **proof_of(sentence))
     yield from found.values()
 
 
@@ -222,13 +177,13 @@ def _trade_in(said: Sequence[Said], language: str, intents: Sequence[str], cars:
     proof = _meant(said, language, frozenset({"trade_in"})) if "trade_in" in intents else None
     if proof is None:
         return None
-    return TradeIn(car=next((car.name for car in cars if car.relation == "owned"), None), **_proof(proof))
+    return TradeIn(car=next((car.name for car in cars if car.relation == "owned"), None), **proof_of(proof))
 
 
 def _credit(said: Sequence[Said], language: str, intents: Sequence[str]) -> Credit | None:
     wanted = frozenset({"credit", "leasing"}) & {*intents}
     proof = _meant(said, language, wanted) if wanted else None
-    return Credit(terms=None, **_proof(proof)) if proof else None
+    return Credit(terms=None, **proof_of(proof)) if proof else None
 
 
 def _objections(said: Sequence[Said], language: str) -> Iterator[Objection]:
@@ -239,17 +194,17 @@ def _objections(said: Sequence[Said], language: str) -> Iterator[Objection]:
         for hit in known(language).objections.hits(sentence.words):
             if hit.name not in told and not is_denied(sentence, hit, language) and not sentence.text.endswith("?"):
                 told.add(hit.name)
-                yield Objection(text=known(language).labels[f"objections {hit.name}"], **_proof(sentence))
+                yield Objection(text=known(language).labels[f"objections {hit.name}"], **proof_of(sentence))
 
 
 def _next_contact(said: Sequence[Said], language: str, tasks: Mapping[str, Planned]) -> NextContact | None:
     if planned := tasks.get("call_back"):
-        return NextContact(by="manager", when=str(planned.when) or None, **_proof(planned.said))
-    own = _last(said, language, known(language).client_calls)
-    return NextContact(by="client", when=None, **_proof(own[1])) if own else None
+        return NextContact(by="manager", when=str(planned.when) or None, **proof_of(planned.said))
+    own = last_said(said, language, known(language).client_calls)
+    return NextContact(by="client", when=None, **proof_of(own[1])) if own else None
 
 
 def _tasks(tasks: Mapping[str, Planned], language: str) -> Iterator[Task]:
     for name, planned in tasks.items():
         text = written(name, planned.when, language)
-        yield Task(text=text, who="manager", due=str(planned.when) or None, **_proof(planned.said))
+        yield Task(text=text, who="manager", due=str(planned.when) or None, **proof_of(planned.said))

@@ -153,21 +153,19 @@ def topic_scores(said: Sequence[Said], language: str) -> dict[str, float]:
     return scores
 
 
-def topics_of(
-    said: Sequence[Said], language: str, preferred: Sequence[str] = (), intents: Sequence[str] = ()
+def ranked(scores: Mapping[str, float]) -> tuple[str, ...]:
+    """The topics that a conversation is about by its scores, the weightiest first."""
+    least = max(ENOUGH, SHARE_OF_FIRST * max(scores.values(), default=0.0))
+    return tuple(sorted((name for name in scores if scores[name] >= least), key=lambda name: (-scores[name], name)))
+
+
+def labelled(
+    topics: Sequence[str], said: Sequence[Said], language: str, preferred: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """Labels of the topics, the weightiest first, at most five; the site's own topics that occur come before others."""
+    """Labels of topics, at most five; the site's own topics that occur come before others."""
     spoken = {found.lemma for sentence in said for found in sentence.words} if preferred else set[str]()
     own = [topic for topic in preferred if (words := lemmas_of(topic, language)) and spoken.issuperset(words)]
-    scores = topic_scores(said, language)
-    for name in ("complaint", "wrong_number"):
-        if name in intents:
-            scores[name] = max(scores.values(), default=0.0) + 1
-    least = max(ENOUGH, SHARE_OF_FIRST * max(scores.values(), default=0.0))
-    ranked = sorted((name for name in scores if scores[name] >= least), key=lambda name: (-scores[name], name))
-    if "wrong_number" in intents:
-        ranked = ["wrong_number"]
-    return tuple(dict.fromkeys([*own, *(ontology().labels[name][language] for name in ranked)]))[:TOPICS]
+    return tuple(dict.fromkeys([*own, *(ontology().labels[name][language] for name in topics)]))[:TOPICS]
 
 
 def intents_of(said: Sequence[Said], language: str) -> tuple[str, ...]:
@@ -191,6 +189,16 @@ def intents_of(said: Sequence[Said], language: str) -> tuple[str, ...]:
     if "cancel" in found:
         found = {name: None for name in found if name not in CANCELLED}
     return tuple(found)
+
+
+def declined(said: Sequence[Said], language: str) -> frozenset[str]:
+    """Codes of what the client names only to say that he does not want it."""
+    known, wanted, unwanted = ontology(), set[str](), set[str]()
+    for sentence in said:
+        if sentence.speaker == "A":
+            for hit in known.intents[language].hits(sentence.words):
+                (unwanted if is_unwanted(sentence, hit, language) else wanted).add(hit.name)
+    return frozenset(unwanted - wanted)
 
 
 def _first_said(said: Sequence[Said]) -> list[bool]:
