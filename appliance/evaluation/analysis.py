@@ -14,12 +14,12 @@ from statistics import fmean, median
 import numpy as np
 
 from appliance.engines.language import Analysis, AnalysisRecord, Analyst, Used
-from appliance.engines.language.answer import is_in
 from appliance.engines.language.builtin.lemmas import lemmas_of
 from appliance.engines.language.builtin.ontology import ontology
 from appliance.engines.language.claims import Details
 from appliance.engines.language.limits import SUMMARY_WORDS
 from appliance.engines.language.proofs import plain
+from appliance.engines.language.script import is_in
 from appliance.errors import ApplianceError, EngineError
 from appliance.evaluation.agreement import (
     Agreement,

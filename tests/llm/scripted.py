@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Step = Callable[["Handler", dict[str, Any]], None]
+
+TASKS = {"ru": "Перезвонить клиенту", "en": "Call the client back"}
 
 
 def transcript_of(body: dict[str, Any]) -> list[list[str]]:
@@ -38,10 +41,18 @@ def is_about_sides(body: dict[str, Any]) -> bool:
     return "manager" in body["response_format"]["json_schema"]["schema"]["properties"]
 
 
+def language_of(body: dict[str, Any]) -> str:
+    """The language that a request says its call is in."""
+    asked = " ".join(message["content"].split("Transcript:")[0] for message in body["messages"])
+    found = re.search(r"language (?:seems to be|with the code) (\w+)", asked)
+    return found[1] if found else "ru"
+
+
 def answer_to(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """A right answer: its quotes are in the transcript."""
+    language = language_of(body)
     if is_join(body):
-        return {"summary": "Общий пересказ звонка.", **changes}
+        return {"summary": "The call in brief." if language == "en" else "Общий пересказ звонка.", **changes}
     lines = transcript_of(body) or [["0", "A", "Алло"]]
     name, _, said = lines[0]
     quote = " ".join(said.split()[:4])
@@ -51,9 +62,9 @@ def answer_to(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "sentiment_score": 0.6,
         "topics": ["тест-драйв"],
         "intents": ["test_drive"],
-        "summary": f"Пересказ: {said}" if any("а" <= c <= "я" for c in said.lower()) else f"Summary: {said}",
-        "tasks": [{"text": "Перезвонить клиенту", "who": "manager", "due": None, **proof}],
-        "language": "ru",
+        "summary": f"Summary: {said}" if language == "en" else f"Пересказ: {said}",
+        "tasks": [{"text": TASKS.get(language, TASKS["ru"]), "who": "manager", "due": None, **proof}],
+        "language": language if len(language) == 2 else "ru",
         "outcome": {"kind": "callback", "when": None, "reason": None, **proof},
         "cars": [],
         "trade_in": None,

@@ -242,8 +242,9 @@ def test_the_days_cap_holds_for_calls_at_the_same_time(running: Running, people:
         (says("no JSON"), "llm_answer_invalid"),
         (says("{", "length"), "llm_answer_truncated"),
         (says(None, refusal="no"), "llm_refused"),
+        (well(summary="The client wants to have the oil changed."), "llm_answer_wrong_language"),
     ],
-    ids=["invalid", "truncated", "refused"],
+    ids=["invalid", "truncated", "refused", "wrong language"],
 )
 def test_answers_that_cannot_be_used_count_in_the_days_cap_and_in_the_metrics(
     running: Running, people: dict[str, str], far: Scripted, answer: Any, code: str

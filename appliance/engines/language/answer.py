@@ -23,15 +23,13 @@ from appliance.engines.language.claims import (
 from appliance.engines.language.limits import TOPICS, consistent_score, distinct, shorten, shorten_item
 from appliance.engines.language.prompts import prompts
 from appliance.engines.language.proofs import Proofs
+from appliance.engines.language.script import is_in
 
 ACTION_ITEMS = 10
 CARS = OBJECTIONS = 5
 
-CYRILLIC = re.compile(r"[а-яёәғқңөұүһі]", re.IGNORECASE)
-LATIN = re.compile(r"[a-z]", re.IGNORECASE)
-CYRILLIC_LANGUAGES = frozenset({"ru", "kk", "uk", "be", "bg", "sr", "ky", "tg", "mn"})
-SHARE_OF_SCRIPT = 0.5
-"""Names of cars are Latin in any language; a summary with less than half of its letters in the script is foreign."""
+LANGUAGE = re.compile("^[a-z]{2}$")
+"""ISO 639-1; `und` and Whisper's codes of three letters are none, and no answer is held to them."""
 
 FREE_FORM = ("maxLength", "minLength", "maxItems")
 """Bounds that OpenAI's strict mode refuses or ignores; a local server's grammar keeps to them."""
@@ -43,7 +41,18 @@ Summary = Annotated[str, WithJsonSchema({"type": "string", "minLength": 10, "max
 
 
 class AnswerUnfit(Exception):
-    """The answer cannot be used; the message tells the model what to mend and holds none of its words."""
+    """The answer cannot be used; the message tells the model what to mend and holds none of its words.
+
+    `code` is that of the failure where the second answer is no better.
+    """
+
+    code = "llm_answer_invalid"
+
+
+class WrongLanguage(AnswerUnfit):
+    """What people read is not in the language of the call."""
+
+    code = "llm_answer_wrong_language"
 
 
 class Answer(BaseModel):
@@ -51,13 +60,14 @@ class Answer(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    language: str = Field(pattern=LANGUAGE.pattern)
+    """First, so that a model has said it before it writes what people read."""
     sentiment: Sentiment
     sentiment_score: float = Field(ge=-1, le=1)
     topics: Annotated[list[Topic], Field(json_schema_extra={"maxItems": TOPICS})]
     intents: Annotated[list[str], Field(json_schema_extra={"maxItems": TOPICS})]
     summary: Summary
     tasks: Annotated[list[Task], Field(json_schema_extra={"maxItems": ACTION_ITEMS})]
-    language: str = Field(pattern="^[a-z]{2}$")
     outcome: Outcome
     cars: Annotated[list[Car], Field(json_schema_extra={"maxItems": CARS})]
     trade_in: TradeIn | None
@@ -78,11 +88,16 @@ SummarisedT = TypeVar("SummarisedT", Answer, JoinedSummary)
 
 
 @lru_cache
-def schema_of(shape: type[BaseModel], *, bounded: bool) -> dict[str, Any]:
-    """The JSON schema, strict as OpenAI asks for it; `bounded` keeps the bounds that only local servers enforce."""
+def schema_of(shape: type[BaseModel], language: str, *, bounded: bool) -> dict[str, Any]:
+    """The JSON schema, strict as OpenAI asks for it, for a call in `language`.
+
+    bounded: keeps the bounds that only local servers enforce.
+    """
     schema = shape.model_json_schema()
     if shape is Answer:
         schema["properties"]["intents"]["items"] = {"type": "string", "enum": list(prompts().intents)}
+        if LANGUAGE.match(language):
+            schema["properties"]["language"] = {"type": "string", "enum": [language]}
 
     def strict(node: Any) -> Any:
         if isinstance(node, list):
@@ -107,15 +122,24 @@ def schema_of(shape: type[BaseModel], *, bounded: bool) -> dict[str, Any]:
 def parse(shape: type[SummarisedT], content: str, language: str, shown: Callable[[str], str] = str) -> SummarisedT:
     """The answer in a model's text, for a call in `language`; `shown` gives the summary as people will read it.
 
-    Raises AnswerUnfit.
+    Raises AnswerUnfit, WrongLanguage.
     """
     answer = _fitting(shape, content)
     summary = shown(answer.summary)
     if not summary.strip():
         raise AnswerUnfit("summary: is empty")
-    if not is_in(summary, language):
-        raise AnswerUnfit(f"summary: is not in the language of the call ({language})")
+    _check_language("summary", summary, language)
+    if isinstance(answer, Answer):
+        if LANGUAGE.match(language) and answer.language != language:
+            raise WrongLanguage(f"language: is not that of the call ({language})")
+        _check_language("tasks", shown(" ".join(task.text for task in answer.tasks)), language)
     return answer
+
+
+def _check_language(field: str, text: str, language: str) -> None:
+    """Raises WrongLanguage."""
+    if not is_in(text, language):
+        raise WrongLanguage(f"{field}: is not in the language of the call ({language})")
 
 
 def _fitting(shape: type[SummarisedT], content: str) -> SummarisedT:
@@ -129,14 +153,6 @@ def _fitting(shape: type[SummarisedT], content: str) -> SummarisedT:
         raise AnswerUnfit("; ".join(found)) from None
 
 
-def is_in(summary: str, language: str) -> bool:
-    """Whether a text is in the script of a language; names in another script do not count against it."""
-    cyrillic, latin = len(CYRILLIC.findall(summary)), len(LATIN.findall(summary))
-    if language == "en":
-        return cyrillic <= latin
-    return language not in CYRILLIC_LANGUAGES or cyrillic >= SHARE_OF_SCRIPT * latin
-
-
 def analysis_of(answer: Answer, conversation: Conversation, topics: Sequence[str]) -> Analysis:
     """The answer within the contract's limits: 5 topics, the site's `topics` first, 120 words, a score that agrees
     with its label, proofs.
@@ -144,7 +160,7 @@ def analysis_of(answer: Answer, conversation: Conversation, topics: Sequence[str
     proofs = Proofs(conversation.utterances)
     tasks = proofs.all_proven(answer.tasks, ACTION_ITEMS)
     own = {topic.casefold(): topic for topic in topics}
-    known = {topic.casefold(): topic for topic in prompts().topics} | own
+    known = {topic.casefold(): topic for topic in prompts().topics_in(conversation.language)} | own
     named = [known.get(topic.strip().casefold(), topic) for topic in answer.topics]
     details = Details(
         outcome=proofs.proven(answer.outcome),

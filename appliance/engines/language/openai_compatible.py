@@ -33,6 +33,9 @@ ANSWER_SHARE = 0.35
 MARGIN = 64
 """Tokens that chat templates add."""
 
+NO_JOIN = frozenset({"llm_answer_invalid", "llm_answer_wrong_language", "llm_answer_truncated", "llm_context_exceeded"})
+"""Failures of a joined summary, in whose place each part's stands in brief."""
+
 HALVINGS = 6
 """How often the parts are halved where the endpoint says that a request was too long after all."""
 
@@ -83,7 +86,7 @@ class OpenAiCompatibleAnalyst:
         """Ask, validate, and ask once more with the error where the answer does not fit.
 
         Raises EngineError: those of Endpoint.ask, llm_refused, llm_answer_truncated, llm_answer_invalid,
-        llm_context_too_small.
+        llm_answer_wrong_language, llm_context_too_small.
         """
         self._exchanges, self._masked = [], self._mask(conversation) if self._mask else None
         sent = self._masked.conversation if self._masked else conversation
@@ -111,7 +114,7 @@ class OpenAiCompatibleAnalyst:
         self._exchanges, self._masked = [], self._mask(conversation) if self._mask else None
         sent = self._masked.conversation if self._masked else conversation
         asked = sides.question(sent, self._context_tokens - self._answer_tokens - MARGIN, self._tokens)
-        content, _ = self._ask(asked, sides.SidesAnswer, self._answer_tokens)
+        content, _ = self._ask(asked, sides.SidesAnswer, self._answer_tokens, sent.language)
         return sides.manager_in(content, sent)
 
     @property
@@ -164,7 +167,7 @@ class OpenAiCompatibleAnalyst:
                     break
                 left = [self._join(some, language) for some in asked]
         except EngineError as error:
-            if error.code not in {"llm_answer_invalid", "llm_answer_truncated", "llm_context_exceeded"}:
+            if error.code not in NO_JOIN:
                 raise
         return left[0] if len(left) == 1 else in_brief([self._restored(summary) for summary in summaries])
 
@@ -187,7 +190,9 @@ class OpenAiCompatibleAnalyst:
 
     def _messages(self, conversation: Conversation, topics: Sequence[str], part: str) -> list[dict[str, str]]:
         texts = prompts()
-        system = texts.system.format(topics=", ".join(topics or texts.topics), intents=", ".join(texts.intents))
+        system = texts.system.format(
+            topics=", ".join(topics or texts.topics_in(conversation.language)), intents=", ".join(texts.intents)
+        )
         user = texts.user.format(
             direction=conversation.direction,
             language=conversation.language,
@@ -199,7 +204,7 @@ class OpenAiCompatibleAnalyst:
     def _answered(
         self, messages: list[dict[str, str]], shape: type[SummarisedT], answer_tokens: int, language: str
     ) -> SummarisedT:
-        content, cut_off = self._ask(messages, shape, answer_tokens)
+        content, cut_off = self._ask(messages, shape, answer_tokens, language)
         try:
             return self._read(content, shape, language)
         except AnswerUnfit as unfit:
@@ -209,13 +214,13 @@ class OpenAiCompatibleAnalyst:
         size = sum(self._tokens(message["content"]) for message in repeated)
         if not content.strip() or size + answer_tokens + MARGIN > self._context_tokens:
             repeated = [*messages[:-1], {"role": "user", "content": f"{messages[-1]['content']}\n{repair['content']}"}]
-        content, cut_off = self._ask(repeated, shape, answer_tokens)
+        content, cut_off = self._ask(repeated, shape, answer_tokens, language)
         try:
             return self._read(content, shape, language)
         except AnswerUnfit as unfit:
             if cut_off:
                 raise EngineError("llm_answer_truncated", "the answer was cut off twice") from None
-            raise EngineError("llm_answer_invalid", f"the answer cannot be used: {unfit}") from None
+            raise EngineError(unfit.code, f"the answer cannot be used: {unfit}") from None
 
     def _read(self, content: str, shape: type[SummarisedT], language: str) -> SummarisedT:
         """The answer as it came, still masked. Raises AnswerUnfit."""
@@ -227,11 +232,13 @@ class OpenAiCompatibleAnalyst:
     def _restored(self, value: Any) -> Any:
         return self._masked.restored(value) if self._masked else value
 
-    def _ask(self, messages: list[dict[str, str]], shape: type[BaseModel], answer_tokens: int) -> tuple[str, bool]:
+    def _ask(
+        self, messages: list[dict[str, str]], shape: type[BaseModel], answer_tokens: int, language: str
+    ) -> tuple[str, bool]:
         """The text of the answer and whether it was cut off. Raises EngineError."""
         profile, sending = self._endpoint.profile, self._sending
         bounded = profile.residency == "local"
-        question = Question(messages, "call_analysis", schema_of(shape, bounded=bounded), answer_tokens)
+        question = Question(messages, "call_analysis", schema_of(shape, language, bounded=bounded), answer_tokens)
         size = sum(self._tokens(message["content"]) for message in messages)
         self._largest = max(self._largest, size + answer_tokens)
         masked = self._masked.counts if self._masked else {}

@@ -45,7 +45,7 @@ def sample() -> Sequence[Dialogue]:
 
 def test_the_weights_are_whole_and_know_every_intent_topic_and_outcome_but_a_sale() -> None:
     weights = classifier.weights()
-    known = {*prompts().topics, "ошибочный звонок"}
+    known = {*prompts().topics["ru"], "ошибочный звонок"}
     due = {
         "intent": set(prompts().intents),
         "topic": {name for name, label in ontology().labels.items() if label["ru"] in known},

@@ -26,9 +26,11 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
 from appliance.engines.language import AnalysisRecord, Conversation, Utterance, endpoint
+from appliance.engines.language.builtin.ontology import ontology
 from appliance.engines.language.endpoint import Endpoint
 from appliance.engines.language.openai_compatible import OpenAiCompatibleAnalyst
 from appliance.engines.language.profiles import NotLocal, Profile
+from appliance.engines.language.prompts import prompts
 from appliance.engines.language.transport import Exchange, Sending, is_in_the_building
 from appliance.errors import EngineError
 from tests.llm.scripted import (
@@ -197,7 +199,6 @@ def _bounded_schema(server: Scripted) -> Any:
         says(None),
         says("{}"),
         well(sentiment_score=7),
-        well(summary="The client wants a test drive."),
         well(summary="  "),
         says('{"sentiment": "posi', finish="length"),
         well(invented="field"),
@@ -211,12 +212,77 @@ def test_an_unfit_answer_is_repaired_once(server: Scripted, wrong: Any) -> None:
     assert "cannot be used" in server.requests[1]["messages"][-1]["content"]
 
 
+TASK = {"text": "Call the client back", "who": "manager", "due": None, "segment": "0", "quote": "здравствуйте"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        (well(summary="The client wants a test drive on Saturday."), "summary"),
+        (well(summary="客户想预约本周六上午的试驾请经理稍后回电确认时间"), "summary"),
+        (
+            well(summary="Клиент көлік сатып алғысы келеді, менеджер ертең қоңырау шалады, бағасын айтады"),
+            "summary",
+        ),
+        (well(tasks=[TASK]), "tasks"),
+        (well(language="en"), "language"),
+    ],
+)
+def test_an_answer_in_another_language_is_sent_back_with_the_reason(server: Scripted, wrong: Any, field: str) -> None:
+    server.steps = [wrong]
+    record = analyse(server)
+    assert record.requests == 2
+    assert f"{field}: is not" in server.requests[1]["messages"][-1]["content"]
+    assert record.analysis.summary.startswith("Пересказ")
+    assert record.analysis.language == "ru"
+
+
+def test_names_of_cars_make_no_foreign_answer(server: Scripted) -> None:
+    named = "Клиент сравнил Volkswagen Tiguan Allspace, Skoda Kodiaq Sportline и Toyota Land Cruiser Prado."
+    server.otherwise = well(summary=named)
+    assert analyse(server).analysis.summary == named
+    assert len(server.requests) == 1
+
+
+def test_an_english_call_is_asked_about_in_english_throughout(server: Scripted) -> None:
+    """The list of topics too, unless the site has its own; a Russian answer to it is sent back."""
+    server.steps = [well(summary="Клиент хочет записаться на тест-драйв в субботу.")]
+    said = conversation(("B", "Motors, Anna speaking."), ("A", "I want a test drive."), language="en")
+    record = OpenAiCompatibleAnalyst(Endpoint(profile(server))).analyse(said)
+    assert record.analysis.language == "en"
+    asked, again = [body["messages"] for body in server.requests]
+    assert "car purchase, test drive, credit" in asked[0]["content"]
+    assert not re.search("[а-яё]", json.dumps(asked, ensure_ascii=False))
+    assert "summary: is not in the language of the call (en)" in again[-1]["content"]
+    analyse(server)
+    assert "покупка автомобиля, тест-драйв, кредит" in server.requests[-1]["messages"][0]["content"]
+
+
+def test_the_schema_names_the_language_of_the_call(server: Scripted) -> None:
+    for language, shape in {
+        "ru": {"type": "string", "enum": ["ru"]},
+        "kk": {"type": "string", "enum": ["kk"]},
+        "und": {"type": "string", "pattern": "^[a-z]{2}$"},
+    }.items():
+        server.otherwise = well(summary="Қоңырау туралы.", language="kk") if language == "kk" else well()
+        OpenAiCompatibleAnalyst(Endpoint(profile(server))).analyse(conversation(language=language))
+        assert server.requests[-1]["response_format"]["json_schema"]["schema"]["properties"]["language"] == shape
+
+
+def test_the_shipped_topics_are_the_built_in_analysts() -> None:
+    """By the same names in either language: lists and tallies know one topic, whoever found it."""
+    labels = {label["ru"]: label["en"] for label in ontology().labels.values()}
+    assert [labels[topic] for topic in prompts().topics["ru"]] == list(prompts().topics["en"])
+
+
 @pytest.mark.parametrize(
     ("wrong", "code"),
     [
         (says("no JSON"), "llm_answer_invalid"),
         (says(""), "llm_answer_invalid"),
-        (well(summary="English words only"), "llm_answer_invalid"),
+        (well(summary="English words only, not one of another language"), "llm_answer_wrong_language"),
+        (well(tasks=[TASK]), "llm_answer_wrong_language"),
+        (well(language="en"), "llm_answer_wrong_language"),
         (says('{"sentiment": "posi', finish="length"), "llm_answer_truncated"),
         (says(None, refusal="I cannot help with that"), "llm_refused"),
         (says("", finish="content_filter"), "llm_refused"),
