@@ -167,8 +167,11 @@ def masking(
     from appliance.evaluation import masking
 
     console = Console()
-    console.print(masking.table(masking.evaluate()))
-    for sentence in masking.load_sentences() if failures else ():
-        for word, pieces in (("missed", masking.missed(sentence)), ("wrong", masking.wrong(sentence))):
-            if pieces:
-                console.print(f"{sentence.split} {word}: {pieces} in: {sentence.text}", markup=False, highlight=False)
+    for title, file in (("sentences", masking.DATA), ("names in lower case", masking.LOWER_CASE)):
+        sentences = masking.load_sentences(file)
+        console.print(masking.table(masking.evaluate(sentences), title))
+        for sentence in sentences if failures else ():
+            for word, pieces in (("missed", masking.missed(sentence)), ("wrong", masking.wrong(sentence))):
+                if pieces:
+                    told = f"{sentence.split} {word}: {pieces} in: {sentence.text}"
+                    console.print(told, markup=False, highlight=False)

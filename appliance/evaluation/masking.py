@@ -11,8 +11,14 @@ from typing import Literal
 from rich.table import Table
 
 from appliance.engines.language.masking import Span, found_in
+from appliance.engines.language.masking.people import People
 
 DATA = Path(__file__).parent / "data" / "masking.txt"
+LOWER_CASE = DATA.with_name("masking_lower_case.txt")
+"""Names without capitals, some of which are known beforehand."""
+
+KNOWN = " | "
+"""Names that are known stand before it, one from the other by a semicolon."""
 
 MARK = re.compile(r"\{([^|{}]+)\|([A-Z]+)\}")
 
@@ -23,12 +29,13 @@ Split = Literal["tune", "heldout"]
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence without its marks, and where personal data stands in it."""
+    """A sentence without its marks, and where personal data stands in it; `people` are known beforehand."""
 
     split: Split
     text: str
     language: str
     spans: tuple[Span, ...]
+    people: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,8 @@ def load_sentences(path: Path = DATA) -> tuple[Sentence, ...]:
 
 
 def _sentence(line: str, split: Split) -> Sentence:
+    known, bar, line = line.rpartition(KNOWN)
+    people = tuple(name.strip() for name in known.split(";")) if bar else ()
     text, spans, end = "", [], 0
     for match in MARK.finditer(line):
         text += line[end : match.start()]
@@ -70,12 +79,16 @@ def _sentence(line: str, split: Split) -> Sentence:
         text, end = text + match[1], match.end()
     text += line[end:]
     language = "ru" if re.search("[а-яё]", text, re.IGNORECASE) else "en"
-    return Sentence(split, text, language, tuple(spans))
+    return Sentence(split, text, language, tuple(spans), people)
+
+
+def _found(sentence: Sentence) -> list[Span]:
+    return found_in(sentence.text, sentence.language, people=People(sentence.people))
 
 
 def missed(sentence: Sentence) -> list[str]:
     """Labelled pieces of which a word is left."""
-    found = found_in(sentence.text, sentence.language)
+    found = _found(sentence)
     return [sentence.text[a:b] for a, b, _ in sentence.spans if not _is_covered(sentence.text, a, b, found)]
 
 
@@ -83,7 +96,7 @@ def wrong(sentence: Sentence) -> list[str]:
     """Masked pieces that touch no labelled one."""
     return [
         sentence.text[a:b]
-        for a, b, _ in found_in(sentence.text, sentence.language)
+        for a, b, _ in _found(sentence)
         if not any(a < end and start < b for start, end, _ in sentence.spans)
     ]
 
@@ -97,7 +110,7 @@ def evaluate(sentences: Iterable[Sentence] | None = None) -> list[MaskingScore]:
     """Scores by split and kind, and of all kinds together."""
     rows: dict[tuple[Split, str], list[int]] = {}
     for sentence in load_sentences() if sentences is None else sentences:
-        found = found_in(sentence.text, sentence.language)
+        found = _found(sentence)
         for a, b, kind in sentence.spans:
             covered = _is_covered(sentence.text, a, b, found)
             _add(rows, sentence.split, kind, (1, int(covered), 0, 0))
@@ -113,9 +126,9 @@ def _add(rows: dict[tuple[Split, str], list[int]], split: Split, kind: str, coun
         row[:] = [have + more for have, more in zip(row, counts, strict=True)]
 
 
-def table(scores: Sequence[MaskingScore]) -> Table:
+def table(scores: Sequence[MaskingScore], title: str) -> Table:
     """The scores for a terminal."""
-    made = Table("set", "kind", "labelled", "recall", "masked", "precision")
+    made = Table("set", "kind", "labelled", "recall", "masked", "precision", title=title)
     for s in scores:
         counts = (str(s.labelled), f"{s.recall:.1%}", str(s.masked), f"{s.precision:.1%}")
         made.add_row(s.split, s.kind, *counts)

@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
@@ -19,7 +20,7 @@ from appliance.engines.speech import SpeechEngine, site_names
 from appliance.engines.speech.vocabulary import Name, Vocabulary, makes_and_models, of_names
 from appliance.pipeline.ledger import Ledger, Purpose
 from appliance.pipeline.providers import Chosen, Providers
-from appliance.store import db, vocabulary
+from appliance.store import calls, db, vocabulary
 
 if TYPE_CHECKING:
     from appliance.engines.diarization.embedding import VoiceEncoder
@@ -76,15 +77,11 @@ class Equipment:
 
         Raises EngineError.
         """
-        file = self.settings.vocabulary_file
-        given = site_names.read(Path(file)) if file else []
         people: Sequence[str] = ()
         if self.stored:
             with db.unit_of_work() as session:
-                row = vocabulary.row(session)
-                given += [site_names.SiteName(**name) for name in (row.names if row else ())]
                 people = vocabulary.people(session)
-        own = of_names(site_names.as_names(given))
+        own = of_names(site_names.as_names(self._site_names()))
         return own.joined(of_names(map(Name, people), alone=False)).joined(makes_and_models())
 
     @property
@@ -142,8 +139,33 @@ class Equipment:
 
         gate = Ledger(self.settings, chosen) if self.stored else OpenGate()
         sending = Sending(gate, call_id, purpose, pause, retries=purpose != "test")
-        mask = MaskedConversation if is_masked(chosen.profile, self.settings.mask_pii) else None
+        mask = None
+        if is_masked(chosen.profile, self.settings.mask_pii):
+            mask = partial(MaskedConversation, people=self._people(call_id) if call_id else ())
         return OpenAiCompatibleAnalyst(self.providers.endpoint(chosen.profile), mask=mask, sending=sending)
+
+    def _people(self, call_id: UUID) -> list[str]:
+        """Whose names are known to be masked: the call's, the site's people's, and those of the site's vocabulary.
+
+        Raises EngineError.
+        """
+        from appliance.engines.language.masking.people import reads_as_a_person
+
+        found: list[str] = []
+        if self.stored:
+            with db.unit_of_work() as session:
+                found = calls.people(session, call_id)
+        return found + [name.text for name in self._site_names() if reads_as_a_person(name.text)]
+
+    def _site_names(self) -> list[site_names.SiteName]:
+        """The names that the site's file and its admins give. Raises EngineError."""
+        file = self.settings.vocabulary_file
+        given = site_names.read(Path(file)) if file else []
+        if self.stored:
+            with db.unit_of_work() as session:
+                row = vocabulary.row(session)
+                given += [site_names.SiteName(**name) for name in (row.names if row else ())]
+        return given
 
     @property
     def builtin(self) -> Analyst:

@@ -44,6 +44,14 @@ def manager_of(session: Session, call_id: UUID) -> UUID | None:
     return session.scalar(select(Call.manager_id).where(Call.id == call_id))
 
 
+def people(session: Session, call_id: UUID) -> list[str]:
+    """Names that a call may hold for reasons known beforehand: its client's, and those of the site's people, also of
+    those who left.
+    """
+    client = session.scalar(select(Call.client_name).where(Call.id == call_id))
+    return [*([client] if client else ()), *session.scalars(select(User.name).order_by(User.name))]
+
+
 def page(
     session: Session, viewer: Viewer, wanted: CallFilter, sort: Sort, limit: int, offset: int, zone: str
 ) -> tuple[Sequence[Call], int]:

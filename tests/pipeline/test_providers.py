@@ -85,10 +85,17 @@ def profile(server: Scripted, residency: str, **changes: Any) -> dict[str, Any]:
     return {"residency": residency, "base_url": server.url, "model": "m", "api_key": "k", "timeout_s": 60, **changes}
 
 
-def heard(manager: str, word: str, confidence: float = 0.9) -> str:
+def heard(
+    manager: str,
+    word: str,
+    confidence: float = 0.9,
+    *,
+    answered: str = "Автосалон, слушаю вас.",
+    client: str | None = None,
+) -> str:
     """A call that waits for its analysis; `word` is said in it alone. confidence: in who is client and who manager."""
     call_id = uuid4()
-    said = [(0, f"Здравствуйте, меня зовут {NAME}, {word}, мой телефон {PHONE}."), (1, "Автосалон, слушаю вас.")]
+    said = [(0, f"Здравствуйте, меня зовут {NAME}, {word}, мой телефон {PHONE}."), (1, answered)]
     segments = [
         {
             "start_ms": n * 4000,
@@ -111,7 +118,8 @@ def heard(manager: str, word: str, confidence: float = 0.9) -> str:
         owner = session.scalars(select(User).where(User.email == manager)).one()
         facts: dict[str, Any] = {"type": "incoming", "status": "in-progress", "date": datetime(2001, 5, 5, tzinfo=UTC)}
         facts |= {"roles_rule": "direction", "roles_confidence": confidence, "client_ms": 3000, "manager_ms": 2000}
-        session.add(Call(id=call_id, manager_id=owner.id, duration_ms=8000, language="ru", **facts))
+        facts |= {"language": "ru", "client_name": client}
+        session.add(Call(id=call_id, manager_id=owner.id, duration_ms=8000, **facts))
         session.flush()
         for position, segment in enumerate(segments):
             side = "B" if segment["speaker"] == 1 else "A"
@@ -182,6 +190,31 @@ def test_switching_while_twenty_calls_are_in_flight(
     assert "девятьсот шестнадцать" not in sent
     assert "Сидоров" in json.dumps(near.requests, ensure_ascii=False)
     assert "Сидоров" in done[by_far[0]]["aiAnalysis"]["summary"], "put back into the answer"
+
+
+def test_names_that_the_appliance_knows_leave_masked_without_capitals_too(
+    running: Running, people: dict[str, str], far: Scripted
+) -> None:
+    """The client's, the manager's, another user's and one of the site's vocabulary, as recognition writes surnames."""
+    told = "смирновой нет, у подберезкина вторая машина, спросите бориса или бекжанова, цена в автоцентре на гребном"
+
+    def quoting(handler: Any, body: dict[str, Any]) -> None:
+        well(summary=transcript_of(body)[1][2])(handler, body)
+
+    far.otherwise = quoting
+    with started(running, "api", "analysis", "housekeeping", DATA_RESIDENCY="cloud-masked") as own:
+        http = own.client(people["admin"])
+        http.put(ADDRESS, json={"active": "far", "profiles": {"far": profile(far, "cloud")}}).raise_for_status()
+        names = [{"text": "Бекжанов Нурлан"}, {"text": "Автоцентр на Гребном"}]
+        http.put("/api/admin/vocabulary", json={"names": names}).raise_for_status()
+        call_id = heard(people["anna"], "масло", answered=told, client="Олег Подберёзкин")
+        summary = processed(http, call_id)["aiAnalysis"]["summary"]
+        http.put("/api/admin/vocabulary", json={"names": []}).raise_for_status()
+        remove(http, [call_id])
+    [sent] = [transcript_of(body)[1][2] for body in far.requests]
+    assert not [name for name in ("смирнов", "подберез", "борис", "бекжанов") if name in sent.lower()]
+    assert "цена в автоцентре на гребном" in sent
+    assert summary == told
 
 
 def test_at_the_days_cap_calls_wait_and_say_so(running: Running, people: dict[str, str], far: Scripted) -> None:

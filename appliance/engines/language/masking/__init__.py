@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any, Literal, get_args
 
 from appliance.engines.language import Conversation
 from appliance.engines.language.masking.addresses import addresses
-from appliance.engines.language.masking.names import known_names, names
+from appliance.engines.language.masking.names import names
 from appliance.engines.language.masking.numbers import dictated, numbers
+from appliance.engines.language.masking.people import NOBODY, People
 from appliance.engines.language.masking.written import written
 
 Kind = Literal["NAME", "PHONE", "EMAIL", "CARD", "VIN", "PLATE", "PASSPORT", "ADDRESS"]
@@ -43,14 +45,17 @@ BRACKETED = re.compile(rf"\[\s*(?:[^\W\d]+[\s_-]*\d+|{_WORD})\s*\]", re.IGNORECA
 """What reads as a placeholder, ours or not."""
 
 
-def found_in(text: str, language: str, before: str = "") -> list[Span]:
-    """Personal data in one utterance, in order and without overlaps; `before` is what was said just before it."""
+def found_in(text: str, language: str, before: str = "", people: People = NOBODY) -> list[Span]:
+    """Personal data in one utterance, in order and without overlaps; `before` is what was said just before it.
+
+    people: whose names are known.
+    """
     # Earlier finders win: a plate is more than the numbers in it.
     spans: list[Span] = []
-    for finder in (written, addresses, numbers, names):
-        for span in finder(text, language, before):
-            if not _overlaps(span, spans):
-                spans.append(span)
+    found = (finder(text, language, before) for finder in (written, addresses, numbers))
+    for span in chain(*found, names(text, people)):
+        if not _overlaps(span, spans):
+            spans.append(span)
     return sorted(spans)
 
 
@@ -64,7 +69,9 @@ class MaskedConversation:
     Every form of a name has a placeholder of its own, so that what is put back is exactly what was said.
     """
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Conversation, people: Sequence[str] = ()) -> None:
+        """people: names that are known to be the client's, the manager's and others' of the site."""
+        self._people = People(people)
         self._placeholders: dict[str, str] = {}
         self._originals: dict[str, str] = {}
         self._taken = {_key(match) for u in conversation.utterances for match in PLACEHOLDER.finditer(u.text)}
@@ -79,14 +86,16 @@ class MaskedConversation:
     def _masked(self, conversation: Conversation) -> Conversation:
         said = conversation.utterances
         spans = [
-            found_in(u.text, conversation.language, " ".join(b.text for b in said[max(0, n - 2) : n]))
+            found_in(u.text, conversation.language, " ".join(b.text for b in said[max(0, n - 2) : n]), self._people)
             for n, u in enumerate(said)
         ]
-        people = [u.text[a:b] for u, found in zip(said, spans, strict=True) for a, b, kind in found if kind == "NAME"]
+        heard = People(
+            u.text[a:b] for u, found in zip(said, spans, strict=True) for a, b, kind in found if kind == "NAME"
+        )
         pieces = dictated([u.text for u in said])
         utterances = []
         for u, found, parts in zip(said, spans, pieces, strict=True):
-            for more in (parts, known_names(u.text, people)):
+            for more in (parts, [(a, b, "NAME") for a, b in heard.spans(u.text)]):
                 found += [s for s in more if not _overlaps(s, found)]
             utterances.append(replace(u, text=self._replaced(u.text, sorted(found))))
         return replace(conversation, utterances=tuple(utterances))

@@ -13,7 +13,7 @@ DATA = Path(__file__).parent / "words.yaml"
 
 @lru_cache
 def words(name: str) -> frozenset[str]:
-    """A list of the data file: cars, not_names, english_capitals, units."""
+    """A list of the data file: cars, not_names, english_names and the like, units."""
     return frozenset(_data()[name].split())
 
 
