@@ -178,6 +178,9 @@ def test_switching_while_twenty_calls_are_in_flight(
     trail = [entry for entry in trail if entry["call_id"] in calls.values()]  # that of other tests stays for ever
     assert {entry["call_id"] for entry in trail} == {calls[word] for word in by_far}
     assert all(entry["user_id"] == me and entry["details"]["masked"] >= 2 for entry in trail)
+    for entry in trail:
+        assert entry["details"].items() >= {"profile": "far", "model": "m", "host": "127.0.0.1"}.items()
+    assert sorted(entry["details"]["bytes"] for entry in trail) == sorted(row.bytes_sent for row in rows)
     for row in rows:
         assert on <= row.sent_at <= off, "nothing leaves before it was switched on or after it was switched off"
         assert (str(row.chosen_by_id), row.host, row.outcome, row.leaves) == (me, "127.0.0.1", "answered", True)
@@ -215,6 +218,33 @@ def test_names_that_the_appliance_knows_leave_masked_without_capitals_too(
     assert not [name for name in ("смирнов", "подберез", "борис", "бекжанов") if name in sent.lower()]
     assert "цена в автоцентре на гребном" in sent
     assert summary == told
+
+
+def test_no_call_goes_to_the_cloud_while_the_local_model_is_down(
+    running: Running, people: dict[str, str], near: Scripted, far: Scripted
+) -> None:
+    """Though it may be used and is ready: the call waits for the profile that was chosen, and says so."""
+    near.otherwise = status(503)
+    ready = {"DATA_RESIDENCY": "cloud-allowed", "OPENAI_BASE_URL": far.url, "OPENAI_API_KEY": "k"}
+    with started(running, "api", "analysis", "housekeeping", **ready) as own:
+        http = own.client(people["admin"])
+        http.post(ADDRESS + "/test", json={"profile": "openai"}).raise_for_status()
+        assert len(far.requests) == 1, "it could be asked"
+        profiles = {"near": profile(near, "local", timeout_s=0.5), "far": profile(far, "cloud")}
+        http.put(ADDRESS, json={"active": "near", "profiles": profiles}).raise_for_status()
+        call_id = heard(people["anna"], "масло")
+
+        def waits() -> Any:
+            return http.get(f"/api/calls/{call_id}").json().get("processing_wait")
+
+        assert wait_until(waits, 60, "the call to wait")["code"] == "llm_unavailable"
+        call = http.get(f"/api/calls/{call_id}").json()
+        assert (call["status"], call["aiAnalysis"]["processing_status"]) == ("in-progress", "pending")
+        near.otherwise = well()
+        http.put(ADDRESS, json={"profiles": {"near": profile(near, "local")}}).raise_for_status()
+        assert processed(http, call_id)["aiAnalysis"]["provider"] == "near"
+        remove(http, [call_id])
+    assert len(far.requests) == 1
 
 
 def test_at_the_days_cap_calls_wait_and_say_so(running: Running, people: dict[str, str], far: Scripted) -> None:

@@ -413,6 +413,41 @@ def test_claims_without_proof_are_dropped_and_counted(server: Scripted) -> None:
     assert (analysis.details.claims, analysis.details.dropped_claims) == (5, 3)
 
 
+def test_every_claim_of_the_schema_is_kept_with_the_segment_that_proves_it(server: Scripted) -> None:
+    """Where the answer names another segment, or says the words in another case, too."""
+    said = (
+        ("B", "Автосалон, Анна, здравствуйте."),
+        ("A", "Хочу Весту в кредит на три года, а свою Гранту сдать в трейд-ин."),
+        ("B", "В субботу в двенадцать жду вас на тест-драйв."),
+        ("A", "Дорого у вас, конечно. Я перезвоню завтра."),
+    )
+    claims: dict[str, Any] = {
+        "outcome": {"kind": "test_drive", "when": "суббота, двенадцать", "reason": None},
+        "trade_in": {"car": "Лада Гранта"},
+        "credit": {"terms": "три года"},
+        "next_contact": {"by": "client", "when": "завтра"},
+        "cars": {"name": "Лада Веста", "relation": "wanted"},
+        "objections": {"text": "Дорого"},
+        "tasks": {"text": "Подготовить автомобиль", "who": "manager", "due": "в субботу"},
+    }
+    proofs = {
+        "outcome": ("2", "жду вас на тест-драйв"),
+        "trade_in": ("0", "свою гранту сдать в трейд-ин"),
+        "credit": ("1", "в кредит на три года"),
+        "next_contact": ("3", "я перезвоню завтра"),
+        "cars": ("1", "ВЕСТУ В КРЕДИТ"),
+        "objections": ("3", "дорого у вас"),
+        "tasks": ("2", "в субботу в двенадцать"),
+    }
+    whole = {name: {**claim, "segment": proofs[name][0], "quote": proofs[name][1]} for name, claim in claims.items()}
+    lists = {"cars", "objections", "tasks"}
+    server.otherwise = well(**{name: [claim] if name in lists else claim for name, claim in whole.items()})
+    details = analyse(server, *said).analysis.details.model_dump()
+    for name, claim in {**whole, "trade_in": {**whole["trade_in"], "segment": "1"}}.items():
+        assert details[name] == ((claim,) if name in lists else claim)
+    assert (details["claims"], details["dropped_claims"]) == (7, 0)
+
+
 def test_limits_are_enforced_on_the_answer(server: Scripted) -> None:
     server.otherwise = well(
         topics=["Тест-драйв", "тест-драйв", " ", "цена", "а", "б", "в", "г"],
