@@ -197,13 +197,16 @@ def try_out(by: UUID | None, name: str | None) -> Tried:
     check(profile)
     brief = profile.model_copy(update={"timeout_s": min(TRY_S, profile.timeout_s)})
     began = time.monotonic()
-    analyst = Equipment(settings()).analyst(Chosen(brief, by), call_id=None, purpose="test")
-    model, failure = "", None
+    model, used, failure = "", Used(), None
     try:
-        model = analyst.analyse(SAMPLE).model
+        analyst = Equipment(settings()).analyst(Chosen(brief, by), call_id=None, purpose="test")
+        try:
+            model = analyst.analyse(SAMPLE).model
+        finally:
+            used = analyst.used
     except EngineError as error:
         failure = error
-    return Tried(profile, round((time.monotonic() - began) * 1000), analyst.used, model, failure)
+    return Tried(profile, round((time.monotonic() - began) * 1000), used, model, failure)
 
 
 def left(since: datetime) -> Sequence[LlmRequest]:

@@ -181,6 +181,13 @@ def test_a_sample_call_that_fails_says_why_and_what_it_took(
     assert tuple(tried[name] for name in ("prompt_tokens", "completion_tokens", "cost", "requests")) == took
 
 
+def test_a_tokenizer_that_is_not_there_is_what_the_sample_call_says(admin: httpx.Client, server: Scripted) -> None:
+    put(admin, profiles={"failing": local(server, tokenizer="/nowhere/tokenizer.json")}).raise_for_status()
+    tried = admin.post(ADDRESS + "/test", json={"profile": "failing"}).raise_for_status().json()
+    assert (tried["valid"], tried["error"]["code"], tried["requests"]) == (False, "tokenizer_unusable", 0)
+    assert not server.requests
+
+
 def test_a_forbidden_profile_cannot_be_tried(admin: httpx.Client) -> None:
     assert refused(admin.post(ADDRESS + "/test", json={"profile": "openai"})) == (403, "cloud_provider_refused")
 
