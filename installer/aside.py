@@ -1,7 +1,8 @@
 """What a restore takes the place of: moved aside until the restore is whole, and put back where it does not become so.
 
-A mark that is on disk before the first move says what lies where. Whatever ends the restore (a failure, a connection
-that is cut, kill -9, the power), whoever starts the installation or restores next finds it and puts back first.
+A mark that is on disk before the first change says what lies where. Whatever ends the restore (a failure, a connection
+that is cut, kill -9, the power), whoever starts the installation or restores next finds it and puts back first. Where
+there was nothing before, nobody works with the half that is there: only another restore, which begins by removing it.
 """
 
 from __future__ import annotations
@@ -18,14 +19,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from installer import supervisor
-from installer.failures import RestoreRuns
+from installer.failures import HalfRestored, NotEmpty, RestoreCutOff, RestoreRuns
 from installer.site import Site
 
 ASIDE = "before-restore"
 """Where what was there waits; after a restore that is whole until it is removed by hand or by the next one."""
 
-UNFINISHED = "unfinished"
-"""The mark in it: by each place that is filled anew where its content waits; null where there was none."""
+UNFINISHED = "unfinished-restore"
+"""The mark in the data folder: by each place that is filled anew where its content waits, null where there was none.
+
+Empty where the whole folder was.
+"""
 
 SCRATCH = "restore-"
 """What folders begin with that a restore copies a backup's files to, one by one."""
@@ -33,14 +37,92 @@ SCRATCH = "restore-"
 
 def put_back(site: Site, report: Callable[[str], None]) -> None:
     """Where a restore was cut off, stop what it left and put back what was there before it. Raises RestoreRuns."""
-    mark = site.data_dir / ASIDE / UNFINISHED
+    mark = site.data_dir / UNFINISHED
     if not mark.exists():
         return
     with _held(mark):
+        if mark.stat().st_size == 0:
+            raise _half(site)
         report("a restore was cut off: putting back what was there")
         for scratch in site.data_dir.glob(f"{SCRATCH}*"):
             _remove(scratch)
         _put_back(site, mark)
+
+
+def check(site: Site) -> None:
+    """Nobody works with what is not restored as a whole. Raises RestoreRuns, HalfRestored, RestoreCutOff."""
+    mark = site.data_dir / UNFINISHED
+    if mark.exists():
+        with _held(mark, fcntl.LOCK_SH):  # may be asked by several at once
+            raise RestoreCutOff if mark.stat().st_size else _half(site)
+
+
+def check_tried(site: Site, end: Callable[[], object]) -> None:
+    """As check; but who is tried by a restore that runs may go on, until that ends: `end` is called then."""
+    try:
+        check(site)
+    except RestoreRuns:
+        threading.Thread(target=_await_end, args=(site, end), name="restore", daemon=True).start()
+
+
+def _await_end(site: Site, end: Callable[[], object]) -> None:
+    with suppress(FileNotFoundError), (site.data_dir / UNFINISHED).open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+    end()
+
+
+def _half(site: Site) -> HalfRestored:
+    places = [site.data_dir] if _is_inside(site) else [site.data_dir, site.postgres_data.parent]
+    return HalfRestored(folder=str(site.data_dir), places=" ".join(map(str, places)))
+
+
+def _is_inside(site: Site) -> bool:
+    try:
+        return site.postgres_data.is_relative_to(site.data_dir)
+    except PermissionError:  # where only the database's own user can look, it is beside the rest
+        return True
+
+
+@contextmanager
+def in_nothing(site: Site, report: Callable[[str], None]) -> Iterator[None]:
+    """The data folder is this restore's until the block ends; where that fails there is nothing again.
+
+    What a restore that was cut off left goes first. Raises NotEmpty, RestoreRuns.
+    """
+    mark = site.data_dir / UNFINISHED
+    if not mark.exists():
+        if site.data_dir.exists() and any(site.data_dir.iterdir()):
+            raise NotEmpty(folder=str(site.data_dir))
+        site.data_dir.mkdir(parents=True, exist_ok=True)
+        make_durably(mark)
+    with _held(mark):
+        if mark.stat().st_size:  # an installation waits to be put back
+            raise NotEmpty(folder=str(site.data_dir))
+        if len(list(site.data_dir.iterdir())) > 1:
+            report("a restore was cut off: removing what it left")
+        _clear(site)
+        try:
+            yield
+        except BaseException:
+            with _undisturbed():
+                _clear(site)
+                os.sync()
+                mark.unlink()
+                with suppress(OSError):  # a file system of its own
+                    site.data_dir.rmdir()
+            raise
+        os.sync()
+        mark.unlink()
+
+
+def _clear(site: Site) -> None:
+    """Nothing runs and nothing is there but the mark, which goes after everything else."""
+    supervisor.stop(site)
+    if not _is_inside(site):
+        _remove(site.postgres_data.parent)
+    for place in site.data_dir.iterdir():
+        if place.name != UNFINISHED:
+            _remove(place)
 
 
 @contextmanager
@@ -54,8 +136,8 @@ def set_aside(site: Site, names: tuple[str, ...], report: Callable[[str], None])
     for kept in (aside, moves[database]):
         _remove(kept)
     aside.mkdir(mode=0o700)
-    mark = aside / UNFINISHED
-    _write_durably(mark, {str(place): str(kept) if place.exists() else None for place, kept in moves.items()})
+    mark = site.data_dir / UNFINISHED
+    _write_durably(mark, aside, {str(place): str(kept) if place.exists() else None for place, kept in moves.items()})
     with _held(mark):
         try:
             for place, kept in moves.items():
@@ -88,7 +170,7 @@ def _put_back(site: Site, mark: Path) -> None:
             _remove(site.postgres_data)
         os.sync()
         mark.unlink()
-        _remove(mark.parent)
+        _remove(site.data_dir / ASIDE)
 
 
 def _move(place: Path, kept: Path) -> None:
@@ -119,20 +201,36 @@ def _halves(place: Path) -> tuple[Path, Path]:
 
 
 def _remove(place: Path) -> None:
-    if place.is_dir():
+    if place.is_dir() and not place.is_symlink():
         shutil.rmtree(place)
     else:
         place.unlink(missing_ok=True)
 
 
-def _write_durably(mark: Path, moves: dict[str, str | None]) -> None:
-    part = mark.with_suffix(".part")
+def make_durably(mark: Path) -> None:
+    """An empty file, for everybody to see. Raises RestoreRuns where another restore was quicker."""
+    try:
+        with mark.open("x") as file:
+            mark.chmod(0o644)
+            os.fsync(file.fileno())
+    except FileExistsError:
+        raise RestoreRuns from None
+    _sync_folder(mark.parent)
+
+
+def _write_durably(mark: Path, aside: Path, moves: dict[str, str | None]) -> None:
+    part = aside / f"{mark.name}.part"
     with part.open("w", encoding="utf-8") as file:
         json.dump(moves, file)
         file.flush()
+        part.chmod(0o644)  # the processes, where those are other users, are to see it
         os.fsync(file.fileno())
     part.rename(mark)
-    folder = os.open(mark.parent, os.O_RDONLY)
+    _sync_folder(mark.parent)
+
+
+def _sync_folder(place: Path) -> None:
+    folder = os.open(place, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
@@ -140,11 +238,11 @@ def _write_durably(mark: Path, moves: dict[str, str | None]) -> None:
 
 
 @contextmanager
-def _held(mark: Path) -> Iterator[None]:
+def _held(mark: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
     """A restore that runs holds its mark; the lock ends with the process. Raises RestoreRuns."""
     with mark.open() as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, how | fcntl.LOCK_NB)
         except OSError:
             raise RestoreRuns from None
         yield

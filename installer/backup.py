@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import re
 import subprocess
 import tempfile
@@ -25,7 +26,7 @@ from minio.error import S3Error
 from psycopg import sql
 
 from appliance import __version__
-from installer import postgres, stack
+from installer import aside, postgres, stack
 from installer.failures import BackupUnsound, StepFailed
 from installer.site import Site
 from installer.vault import Vault
@@ -75,7 +76,11 @@ def whole(vault: Vault) -> list[str]:
 
 
 def make(site: Site, vault: Vault, report: Report, keep: int = 0) -> str:
-    """Make a backup of a running installation; returns its name. `keep`: how many stay; 0: all. Raises StepFailed."""
+    """Make a backup of a running installation; returns its name. `keep`: how many stay; 0: all.
+
+    Raises StepFailed, RestoreRuns, RestoreCutOff, HalfRestored.
+    """
+    aside.check(site)
     site.backups.mkdir(mode=0o700, exist_ok=True)
     with _alone(site), tempfile.TemporaryDirectory(dir=site.backups) as scratch:
         known = whole(vault)
@@ -106,7 +111,8 @@ def make(site: Site, vault: Vault, report: Report, keep: int = 0) -> str:
 @contextmanager
 def _alone(site: Site) -> Iterator[None]:
     """Two at a time would take each other for interrupted ones. Raises StepFailed."""
-    with (site.backups / "lock").open("w") as lock:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW
+    with os.fdopen(os.open(site.backups / "lock", flags, 0o600), "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -41,6 +41,24 @@ class RestoreRuns(ApplianceError):
     en = "A backup is being restored. Wait for its end, or stop it: what was there comes back"
 
 
+class RestoreCutOff(ApplianceError):
+    code = "restore_cut_off"
+    ru = "Восстановление из копии было прервано. Запустите систему (прежнее вернётся на место) или восстановите снова"
+    en = "A restore was cut off. Start the appliance (what was there comes back), or restore again"
+
+
+class HalfRestored(ApplianceError):
+    code = "half_restored"
+    ru = (
+        "Восстановление из копии в {folder} было прервано, данные неполны. Повторите его: appliance backup restore "
+        "КОПИЯ --data-dir {folder}; или откажитесь от него: appliance down, затем удалите {places}"
+    )
+    en = (
+        "A restore into {folder} was cut off, and half of the data is there. Run it again: appliance backup restore "
+        "BACKUP --data-dir {folder}; or give it up: appliance down, then remove {places}"
+    )
+
+
 class NotEmpty(ApplianceError):
     code = "folder_not_empty"
     ru = "В папке {folder} уже есть данные. Заменить их копией: --replace; при неудаче всё останется как было"

@@ -14,7 +14,8 @@ from minio import Minio
 
 from installer import aside, backup, postgres, stack, supervisor
 from installer.backup import COUNTED, OBJECTS, SECRETS, Manifest, Report
-from installer.failures import BackupUnsound, NotEmpty, StillRunning
+from installer.failures import BackupUnsound, StillRunning
+from installer.setup import return_point
 from installer.site import Site
 from installer.vault import PART_BYTES, Vault
 
@@ -30,25 +31,17 @@ def restore(vault: Vault, name: str, data_dir: Path, report: Report, *, bundled:
     """Make an installation in a folder that holds nothing yet, and see that its API answers; it is left stopped.
 
     `bundled`: with a database and a store of its own, whatever the settings in the backup name. Raises BackupUnsound,
-    NotEmpty, StepFailed.
+    NotEmpty, RestoreRuns, StepFailed.
     """
-    data_dir = data_dir.resolve()
-    if data_dir.exists() and any(data_dir.iterdir()):
-        raise NotEmpty(folder=str(data_dir))
-    data_dir.mkdir(parents=True, exist_ok=True)
-    site = Site(data_dir)
-    try:
-        with tempfile.TemporaryDirectory(prefix=aside.SCRATCH, dir=data_dir) as scratch:
+    site = Site(data_dir.resolve())
+    with aside.in_nothing(site, report):
+        with tempfile.TemporaryDirectory(prefix=aside.SCRATCH, dir=site.data_dir) as scratch:
             report("checking every file of the backup")
             manifest = backup.check(vault, name, Path(scratch))
             _fill(vault, name, site, manifest, report, Path(scratch), bundled=bundled)
             report("starting its API, to see that it answers")
             stack.try_api(site)
-    except BaseException:
-        stack.down(data_dir)
-        _remove(site)
-        raise
-    stack.down(data_dir)
+        stack.down(site.data_dir)
     return manifest
 
 
@@ -59,10 +52,10 @@ def _remove(site: Site) -> None:
 
 
 def replace(vault: Vault, name: str, data_dir: Path, report: Report) -> Manifest:
-    """Put a backup in the place of a stopped installation, start it, and see that it answers; it is left stopped.
+    """Put a backup in the place of a stopped installation, and see that its API answers; it is left stopped.
 
-    Where any of this fails, the old installation is put back as it was; after a restore that was cut off, at once.
-    Raises BackupUnsound, StillRunning, RestoreRuns, StepFailed.
+    Where any of this fails, the old installation is put back as it was; after a restore that was cut off, at once. It
+    keeps its port. Raises BackupUnsound, StillRunning, RestoreRuns, HalfRestored, StepFailed.
     """
     site = Site(data_dir.resolve())
     aside.put_back(site, report)
@@ -73,10 +66,11 @@ def replace(vault: Vault, name: str, data_dir: Path, report: Report) -> Manifest
         manifest = backup.check(vault, name, Path(scratch))
         port = _port(site)
         with aside.set_aside(site, REPLACED, report):
-            _fill(vault, name, site, manifest, report, Path(scratch))
-            report("starting it, to see that it answers")
-            stack.up(site.data_dir, port, report, demo=_is_demo(site), restoring=True)
-    stack.down(site.data_dir)
+            _fill(vault, name, site, manifest, report, Path(scratch), port=port)
+            return_point.forget(site)  # a later upgrade that fails must not return to what was here before
+            report("starting its API, to see that it answers")
+            stack.try_api(site)  # to nobody else: what it took would be lost where the old is put back
+            stack.down(site.data_dir)
     return manifest
 
 
@@ -89,8 +83,17 @@ def _is_demo(site: Site) -> bool:
 
 
 def _fill(
-    vault: Vault, name: str, site: Site, manifest: Manifest, report: Report, scratch: Path, *, bundled: bool = False
+    vault: Vault,
+    name: str,
+    site: Site,
+    manifest: Manifest,
+    report: Report,
+    scratch: Path,
+    *,
+    bundled: bool = False,
+    port: int = 0,
 ) -> None:
+    """port: what it serves on from now on; 0: as the settings in the backup have it."""
     for secret in manifest.files.keys() & set(SECRETS):
         copy = scratch / secret
         vault.fetch(f"{name}/{secret}", copy)
@@ -99,7 +102,7 @@ def _fill(
         lines = copy.read_text(encoding="utf-8").splitlines(keepends=True)
         place.write_text("".join(x for x in lines if not (bundled and x.split("=")[0] in ELSEWHERE)), encoding="utf-8")
         copy.unlink()
-    stack.up(site.data_dir, _port(site), report, demo=_is_demo(site), infrastructure_only=True, restoring=True)
+    stack.up(site.data_dir, port or _port(site), report, demo=_is_demo(site), infrastructure_only=True, restoring=True)
     report("the database")
     address = postgres.owner_address(site)
     dump = scratch / "database.dump"

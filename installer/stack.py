@@ -46,9 +46,12 @@ def up(
 
     infrastructure_only: PostgreSQL and the store alone, and for this machine alone: a database that is copied, migrated
     or restored is nobody else's to work in.
-    restoring: a restore asks, whose own what is set aside is. For everybody else one that was cut off is undone first.
-    Raises PortTaken, RestoreRuns and StepFailed, which say what to do.
+    restoring: a restore asks, whose own what is set aside is. For everybody else one that was cut off is undone first,
+    or, where there was nothing before it, is a reason to start nothing.
+    Raises PortTaken, RestoreRuns, HalfRestored and StepFailed, which say what to do.
     """
+    from installer.setup import return_point  # which brings the infrastructure up by this module
+
     site = Site(data_dir.resolve())
     if not restoring:
         aside.put_back(site, report)
@@ -64,6 +67,7 @@ def up(
             supervisor.render(site)
             supervisor.update(site)
     wait_for("postgres", site, lambda: _database_answers(site))
+    return_point.finish(site, report)
     wait_for("swift-proxy", site, lambda: _store_answers(site))
     if infrastructure_only:
         return site

@@ -146,11 +146,25 @@ def test_every_test_that_the_reliability_page_names_exists() -> None:
     """`…` stands for the file that was named before."""
     file, missing = "", []
     found = re.findall(r"`(tests/[\w/]+\.py|…)::(\w+)`", document("reliability.md"))
-    assert len(found) > 30
+    assert len(found) > 80
     for named, name in found:
         file = file if named == "…" else named
         if name not in cases_of(ROOT / file):
             missing.append(f"{file}::{name}")
+    assert not missing
+
+
+def test_every_test_that_any_page_names_exists() -> None:
+    """By its file or by its name alone; what stands behind `::` is looked at above."""
+    files = {file.relative_to(ROOT).as_posix(): cases_of(file) for file in (ROOT / "tests").rglob("*.py")}
+    cases = set().union(*files.values())
+    missing = []
+    for page in [ROOT / "README.md", *DOCS.rglob("*.md")]:
+        text = page.read_text(encoding="utf-8")
+        missing += [f"{page.name}: {name}" for name in re.findall(r"tests/[\w/]+\.py", text) if name not in files]
+        missing += [f"{page.name}: {name}" for name in re.findall(r"`(test_(?:[a-z0-9]+_){2,}\w+)`", text) if name not in cases]
+        beside = {Path(file).name for file in files}
+        missing += [f"{page.name}: {name}" for name in re.findall(r"`(test_\w+\.py)`", text) if name not in beside]
     assert not missing
 
 

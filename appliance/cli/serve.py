@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Any
 
 import typer
@@ -25,7 +27,11 @@ def api() -> None:
     import uvicorn
 
     from appliance import metrics
+    from installer import aside
+    from installer.site import Site
 
+    # What a restore tries is nobody's to reach once that restore is dead.
+    aside.check_tried(Site(settings().data_dir.resolve()), lambda: os.kill(os.getpid(), signal.SIGTERM))
     metrics.forget_the_dead()
     uvicorn.run(
         "appliance.cli.serve:application",
@@ -44,12 +50,21 @@ def api() -> None:
     )
 
 
+def _begin(worker: str) -> None:
+    """Raises HalfRestored, RestoreRuns, RestoreCutOff: what is not restored as a whole is nobody's to work on."""
+    from installer import aside
+    from installer.site import Site
+
+    logs.configure(settings().log_level, worker)
+    aside.check(Site(settings().data_dir.resolve()))
+
+
 @workers.command()
 def speech() -> None:
     """Recognise speech and tell speakers apart."""
     from appliance import worker
 
-    logs.configure(settings().log_level, "speech")
+    _begin("speech")
     worker.consume("speech")
 
 
@@ -58,7 +73,7 @@ def analysis() -> None:
     """Analyse transcripts."""
     from appliance import worker
 
-    logs.configure(settings().log_level, "analysis")
+    _begin("analysis")
     worker.consume("analysis")
 
 
@@ -67,7 +82,7 @@ def housekeeping() -> None:
     """Recover, expire and delete."""
     from appliance import worker
 
-    logs.configure(settings().log_level, "housekeeping")
+    _begin("housekeeping")
     worker.keep_house()
 
 

@@ -18,7 +18,10 @@ from installer import aside, backup, postgres, stack
 from installer.setup import layout
 from installer.site import Site
 
-DATABASE, COPY = "call_analytics", "call_analytics_before_upgrade"
+DATABASE, COPY, FAILED = "call_analytics", "call_analytics_before_upgrade", "call_analytics_failed_upgrade"
+
+UNFINISHED = "unfinished-return"
+"""Beside a dump while it is put back: until that is whole, a start goes on with it and serves nothing."""
 
 
 def _administer(site: Site) -> psycopg.Connection:
@@ -66,10 +69,16 @@ def restore(site: Site) -> None:
             _fill_again(site)
         return
     with _administer(site) as connection:
-        if _exists(connection, COPY):
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(DATABASE)))
-            rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
-            connection.execute(rename.format(sql.Identifier(COPY), sql.Identifier(DATABASE)))
+        if not _exists(connection, COPY):
+            return
+        _drop(connection, FAILED)
+        lingering = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
+        connection.execute(lingering, [DATABASE])
+        with connection.transaction():  # both or neither: where there is no database, a start makes an empty one
+            if _exists(connection, DATABASE):
+                _rename(connection, DATABASE, FAILED)
+            _rename(connection, COPY, DATABASE)
+        _drop(connection, FAILED)
 
 
 def forget(site: Site) -> None:
@@ -78,15 +87,34 @@ def forget(site: Site) -> None:
         _dump(site).unlink(missing_ok=True)
         return
     with _administer(site) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(COPY)))
+        for name in (COPY, FAILED):
+            _drop(connection, name)
+
+
+def _drop(connection: psycopg.Connection, name: str) -> None:
+    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _rename(connection: psycopg.Connection, old: str, new: str) -> None:
+    connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new)))
 
 
 def _dump(site: Site) -> Path:
     return site.data_dir / "before-upgrade.dump"
 
 
+def finish(site: Site, report: stack.Report) -> None:
+    """Where putting a dump back was cut off, put it back: the database may be empty, or half full."""
+    if (site.data_dir / UNFINISHED).exists():
+        report("the return to the release before was cut off: going on with it")
+        _fill_again(site)
+
+
 def _fill_again(site: Site) -> None:
     """What a failed migration made goes, then everything is as the dump has it. Cut off, it is run again."""
+    mark = site.data_dir / UNFINISHED
+    if not mark.exists():
+        aside.make_durably(mark)
     url = site.facts()["DATABASE_URL"]
     with psycopg.connect(url, connect_timeout=5) as connection:
         # Sessions of what was stopped just now may linger, and hold what is to be dropped.
@@ -98,6 +126,7 @@ def _fill_again(site: Site) -> None:
         for (name,) in connection.execute(made).fetchall():
             connection.execute(sql.SQL("DROP TABLE public.{} CASCADE").format(sql.Identifier(name)))
     backup.load(_dump(site), url, "--clean", "--if-exists")
+    mark.unlink()
     forget(site)
 
 

@@ -11,7 +11,7 @@ import psycopg
 
 from appliance.config import SettingsInvalid, check_file
 from appliance.errors import ApplianceError
-from installer import nodes, stack
+from installer import aside, nodes, stack
 from installer.setup import layout
 from installer.setup.step import Journal, Step, StepFails
 from installer.setup.tree import Tree, facts, write_units
@@ -28,6 +28,8 @@ class Upgrade:
         self.tree = Tree(journal)
         self.shut: psycopg.Connection[Any] | None = None
         """Further machines are kept from a database of the company's while this lives."""
+        self.copied = False
+        """Whether the copy of the database is of this upgrade: one that an earlier one left is not returned to."""
 
     @property
     def is_node(self) -> bool:
@@ -38,11 +40,12 @@ class Upgrade:
         """What must hold before anything is stopped."""
         settings = Step("проверка настроек", "checking the settings", lambda: False, self._check_settings)
         first = Step("первая машина", "the first machine", lambda: False, self._ask_first_machine)
-        return [settings, first] if self.is_node else [settings]
+        whole = Step("целы ли данные", "whether the data is whole", lambda: False, self._check_whole)
+        return [settings, first] if self.is_node else [settings, whole]
 
     def steps(self) -> list[Step]:
         database = [
-            Step("копия базы", "copy of the database", lambda: False, lambda: self._database("save")),
+            Step("копия базы", "copy of the database", lambda: False, self._copy),
             Step("миграция базы", "bringing the database up to date", lambda: False, lambda: self._database("migrate")),
         ]
         if not Site(layout.DATA).own_database:
@@ -89,6 +92,13 @@ class Upgrade:
             remedy = ru if self.journal.language == "ru" else en
             raise StepFails(f"{error.message(self.journal.language)}\n{remedy}") from None
 
+    def _check_whole(self) -> None:
+        """Neither is half a restore brought up to date nor one disturbed. Raises StepFails with the remedy."""
+        try:
+            aside.check(Site(layout.DATA))
+        except ApplianceError as error:
+            raise StepFails(error.message(self.journal.language)) from None
+
     def _ask_first_machine(self) -> None:
         """It is upgraded first. Raises StepFails."""
         try:
@@ -107,6 +117,10 @@ class Upgrade:
         python = layout.RELEASES / self.new / ".venv" / "bin" / "python"
         command = [str(python), "-m", "installer.setup.return_point", what]
         self.journal.run(*command, cwd=layout.RELEASES / self.new)
+
+    def _copy(self) -> None:
+        self._database("save")
+        self.copied = True
 
     def _switch(self) -> None:
         write_units(layout.RELEASES / self.new)
@@ -145,7 +159,7 @@ class Upgrade:
             self.tree.stop()
         except StepFails as failure:
             self.journal.say(f"  {failure}")
-        if not self.is_node:
+        if self.copied:  # else nothing was changed yet
             self._database("restore")
         write_units(layout.RELEASES / self.old)
         layout.point_current_at(self.old)

@@ -1,6 +1,6 @@
 """A program of test_aside.py: a restore that is killed before each change of the file system in turn.
 
-Apart from pytest, because it forks.
+In the place of an installation, or, with one folder alone, in nothing. Apart from pytest, because it forks.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from installer.aside import ASIDE, UNFINISHED, put_back, set_aside
+from installer.aside import ASIDE, UNFINISHED, in_nothing, put_back, set_aside
 from installer.site import Site
 
 NAMES = ("swift", "ports.json", "appliance.env", "postgres-owner.password")
@@ -71,9 +72,8 @@ def forked(work: Any, after: int) -> bool:
     return ended == 0
 
 
-def main(folder: Path, elsewhere: Path) -> None:
-    for slow in ("sync", "fsync"):  # the power stays on
-        setattr(os, slow, lambda *_: None)
+def in_place(folder: Path, elsewhere: Path) -> int:
+    """How often it was cut before it came to its end."""
 
     def restore() -> None:
         with set_aside(Site(folder), NAMES, lambda _: None):
@@ -85,7 +85,7 @@ def main(folder: Path, elsewhere: Path) -> None:
     while not whole:
         site = installed(folder, elsewhere)
         whole = forked(restore, cuts)
-        marked = (folder / ASIDE / UNFINISHED).exists()
+        marked = (folder / UNFINISHED).exists()
         assert not (whole and marked)
         tries = 0
         while not forked(lambda: put_back(Site(folder), lambda _: None), tries):
@@ -98,7 +98,48 @@ def main(folder: Path, elsewhere: Path) -> None:
         else:
             assert left == old, f"cut {cuts}, marked: {marked}: {left.keys() ^ old.keys()}"
         cuts += 1
-    print(cuts)
+    return cuts
 
 
-main(Path(sys.argv[1]), Path(sys.argv[2]))
+def of_nothing(folder: Path, *, fails: bool) -> int:
+    """How often it was cut before it came to its end. fails: by itself, with everything filled."""
+
+    def restore(name: str, *, fails: bool = False) -> None:
+        with suppress(KeyError), in_nothing(Site(folder), lambda _: None):
+            (folder / "appliance.env").write_text("JWT_SECRET=new\n")
+            _content(Site(folder), name)
+            if fails:
+                raise KeyError
+
+    def is_marked_or_empty() -> bool:
+        return (folder / UNFINISHED).exists() or not folder.exists() or not any(folder.iterdir())
+
+    cuts, whole = 0, False
+    while not whole:
+        shutil.rmtree(folder, ignore_errors=True)
+        whole = forked(lambda: restore("half", fails=fails), cuts)
+        if not whole:
+            assert is_marked_or_empty(), f"cut {cuts}: {shape(folder)}"
+            tries = 0
+            while not forked(lambda: restore("new"), tries):
+                assert is_marked_or_empty(), f"cut {cuts}, then {tries}: {shape(folder)}"
+                tries += 1
+        assert not (folder / UNFINISHED).exists()
+        there = {place.name for place in folder.rglob("*")}
+        assert (
+            not there & {"half", "new"} if whole and fails else ("half" in there, "new" in there) == (whole, not whole)
+        )
+        cuts += 1
+    return cuts
+
+
+def main(folder: Path, *elsewhere: Path) -> None:
+    for slow in ("sync", "fsync"):  # the power stays on
+        setattr(os, slow, lambda *_: None)
+    if elsewhere:
+        print(in_place(folder, *elsewhere))
+    else:
+        print(min(of_nothing(folder, fails=False), of_nothing(folder, fails=True)))
+
+
+main(*map(Path, sys.argv[1:]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import signal
 import stat
@@ -21,10 +22,13 @@ import pytest
 from minio import Minio
 
 from installer import aside, backup, postgres, restore, stack, vault
-from installer.failures import BackupUnsound, NotEmpty, StepFailed, StillRunning
+from installer.failures import BackupUnsound, HalfRestored, NotEmpty, RestoreCutOff, StepFailed, StillRunning
+from installer.setup import layout
+from installer.setup.step import Journal, StepFails
+from installer.setup.upgrade import Upgrade
 from installer.site import Site
 from tests.cli.test_operate import APPLIANCE
-from tests.conftest import ROOT, SAMPLES, Running, _free_port, let_in, processed, upload
+from tests.conftest import ROOT, SAMPLES, Running, _free_port, let_in, processed, upload, wait_until
 from tests.own_stack import own_stack
 
 
@@ -211,15 +215,17 @@ def test_a_backup_takes_the_place_of_an_installation_or_leaves_it_as_it_was(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from installer import restore, vault
-setattr(restore, sys.argv[1], lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
-restore.replace(vault.Folder(Path(sys.argv[2])), sys.argv[3], Path(sys.argv[4]), lambda _: None)
+from installer import restore, stack, vault
+way, of, step, *where = sys.argv[1:]
+setattr({"restore": restore, "stack": stack}[of], step, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+getattr(restore, way)(vault.Folder(Path(where[0])), where[1], Path(where[2]), lambda _: None)
 """
 
 
-def killed(step: str, place: vault.Folder, name: str, data_dir: Path) -> None:
+def killed(step: str, place: vault.Folder, name: str, data_dir: Path, way: str = "replace") -> None:
     """A restore that dies when it comes to a step."""
-    command = [sys.executable, "-c", KILLED, step, str(place.path), name, str(data_dir)]
+    of, _, step = step.rpartition(".")
+    command = [sys.executable, "-c", KILLED, way, of or "restore", step, str(place.path), name, str(data_dir)]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
 
 
@@ -232,6 +238,8 @@ def test_a_restore_that_is_cut_off_costs_nothing(made: Made, copied: vault.Folde
         stack.down(own.site.data_dir)
         killed("_compare", made.place, made.name, own.site.data_dir)
         assert own.site.facts()["JWT_SECRET"] != secret
+        with pytest.raises(RestoreCutOff):  # of half a restore, which --keep would put in the place of a good one
+            backup.make(own.site, copied, lambda _: None)
         spoil_counts(copied, made.name)
         with pytest.raises(BackupUnsound, match="calls"):
             restore.replace(copied, made.name, own.site.data_dir, lambda _: None)
@@ -243,6 +251,46 @@ def test_a_restore_that_is_cut_off_costs_nothing(made: Made, copied: vault.Folde
         assert not own.site.facts()
         own.up()
         assert own.client().get("/api/users").json() == of_its_own
+
+
+@pytest.mark.timeout(900)
+def test_half_a_restore_is_nobodys_installation(
+    made: Made, people: dict[str, str], empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed with the database and the recordings in their place: nothing works with them but a restore, from anew."""
+    killed("_compare", made.place, made.name, empty, "restore")
+    site = Site(empty.resolve())
+    assert (site.postgres_data / "PG_VERSION").exists()
+    port = str(_free_port())
+    for command in (["up", "--port", port], ["service"], ["demo", "--port", port]):
+        assert_refused([*command, "--data-dir", str(empty)], empty)
+    for command in (["api"], ["worker", "speech"], ["worker", "analysis"], ["worker", "housekeeping"]):
+        assert_refused(command, empty)
+    assert_refused(["backup", "make", str(tmp_path / "other"), "--data-dir", str(empty)], empty)
+    assert not (tmp_path / "other").exists()
+    assert_refused(
+        ["backup", "restore", f"{made.place.path}/{made.name}", "--replace", "--data-dir", str(empty)], empty
+    )
+    monkeypatch.setattr(layout, "DATA", empty)
+    with pytest.raises(StepFails, match="appliance backup restore"):
+        Upgrade(Journal(tmp_path / "log", "en", 9), "0.1.0", "0.2.0").checks()[-1].do()
+    killed("stack.down", made.place, made.name, empty, "restore")  # with its API at work, which ends and is refused
+    wait_until(lambda: "appliance backup restore" in (site.logs / "api.log").read_text(), 60, "the API to be refused")
+    with pytest.raises(HalfRestored):
+        stack.up(empty, int(port), lambda _: None)
+    restore.restore(made.place, made.name, empty, lambda _: None)
+    restored = Running(stack.up(empty, int(port), lambda _: None), int(port))
+    assert restored.client(people["anna"]).get(f"/api/calls/{made.call['id']}").status_code == 200
+
+
+def assert_refused(command: list[str], data_dir: Path) -> None:
+    """With the remedy, in the operator's language."""
+    settings = {"DATA_DIR": str(data_dir), "APPLIANCE_ENV_FILE": str(data_dir / "appliance.env"), "LANG": "ru_RU.UTF-8"}
+    done = subprocess.run(
+        [APPLIANCE, *command], env={**os.environ, **settings}, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 1, (command, done.stdout, done.stderr)
+    assert HalfRestored(folder=str(data_dir), places=str(data_dir)).message("ru") in done.stderr, command
 
 
 def hang_up(backup_of: str, data_dir: Path) -> None:

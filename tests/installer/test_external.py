@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from appliance.store.nodes import UPGRADE
-from installer import nodes, stack, supervisor
+from installer import backup, nodes, postgres, stack, supervisor
 from installer.postgres import ADMIN
 from installer.setup import return_point
 from installer.site import Site
@@ -53,7 +53,9 @@ def test_only_what_is_bundled_is_started(site: Site, tmp_path: Path) -> None:
     assert [program.name for program in supervisor.programs(own)] == list(supervisor.APPLICATION)
 
 
-def test_an_external_database_serves_and_its_own_is_not_started(site: Site, tmp_path: Path) -> None:
+def test_an_external_database_serves_and_its_own_is_not_started(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     let_in(tmp_path)
     own, url = Site(tmp_path), foreign_database(site)
     own.env_file.write_text(f"DATABASE_URL={url}\n", encoding="utf-8")
@@ -66,10 +68,30 @@ def test_an_external_database_serves_and_its_own_is_not_started(site: Site, tmp_
         assert not (tmp_path / "postgres").exists()
         with psycopg.connect(url) as connection:
             assert connection.execute("SELECT count(*) FROM calls").fetchone() == (0,)
+            connection.execute("INSERT INTO users (id, name, role) VALUES (gen_random_uuid(), 'Анна', 'manager')")
+        cut_off_return(own, monkeypatch)
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SELECT to_regclass('users')").fetchone() == (None,)
         stack.up(tmp_path, _free_port(), lambda _: None, infrastructure_only=True)
+        with psycopg.connect(url) as connection:  # a start goes on with it, and makes no empty tables
+            assert connection.execute("SELECT name FROM users").fetchall() == [("Анна",)]
         assert own.facts()["DATABASE_URL"] == url
+        assert not [file for file in tmp_path.iterdir() if "return" in file.name or "before-upgrade" in file.name]
     finally:
         stack.down(tmp_path)
+
+
+def cut_off_return(own: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the release before, with nothing left of the new one and nothing there of the old one."""
+
+    def die(*_: object) -> None:
+        raise SystemExit
+
+    return_point.save(own)
+    with monkeypatch.context() as patch:
+        patch.setattr(backup, "load", die)
+        with pytest.raises(SystemExit):
+            return_point.restore(own)
 
 
 def test_an_external_database_returns_to_where_it_was_before_an_upgrade(site: Site, tmp_path: Path) -> None:
@@ -110,6 +132,33 @@ def test_an_external_database_returns_to_where_it_was_before_an_upgrade(site: Si
         assert connection.execute("SELECT to_regclass('made_by_a_migration')").fetchone() == (None,)
     stack.migrate(own)
     assert not list(tmp_path.glob("before-upgrade*"))
+
+
+def test_the_own_database_returns_in_one_step(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it cannot, what is there stays: without a database the next start would make an empty one."""
+    names = [f"return_{uuid4().hex[:8]}" for _ in range(3)]
+    for attribute, name in zip(("DATABASE", "COPY", "FAILED"), names, strict=True):
+        monkeypatch.setattr(return_point, attribute, name)
+    database, copy = (postgres.admin_address(site, name) for name in names[:2])
+    made = "SELECT to_regclass('made_by_a_migration') IS NOT NULL"
+    with return_point._administer(site) as connection:
+        connection.execute(f"CREATE DATABASE {names[0]}")  # type: ignore[call-overload]
+    try:
+        return_point.save(site)
+        with psycopg.connect(database) as connection:
+            connection.execute("CREATE TABLE made_by_a_migration (id int)")
+        with psycopg.connect(copy), pytest.raises(psycopg.errors.ObjectInUse):
+            return_point.restore(site)
+        with psycopg.connect(database) as connection:
+            assert connection.execute(made).fetchone() == (True,)
+        for _ in range(2):  # the second time there is no copy
+            return_point.restore(site)
+            with psycopg.connect(database) as connection:
+                assert connection.execute(made).fetchone() == (False,)
+    finally:
+        return_point.forget(site)
+        with return_point._administer(site) as connection:
+            return_point._drop(connection, names[0])
 
 
 def test_a_call_goes_through_with_the_queue_in_redis(site: Site, people: dict[str, str], tmp_path: Path) -> None:

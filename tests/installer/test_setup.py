@@ -262,6 +262,35 @@ def test_settings_that_a_new_release_refuses_are_told_before_the_old_one_is_stop
         upgrade.journal.take(step)
 
 
+def test_a_copy_that_an_earlier_upgrade_left_is_not_returned_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is as old as that upgrade; only a copy that this one has made is put back."""
+    for place in ("DATA", "CONFIG"):
+        monkeypatch.setattr(layout, place, tmp_path)
+    monkeypatch.setattr(layout, "point_current_at", lambda _: None)
+    monkeypatch.setattr("installer.setup.upgrade.write_units", lambda _: None)
+    monkeypatch.setattr(tree.Tree, "start", lambda _: None)
+    asked: list[str] = []
+
+    def fail(*_: object) -> None:
+        raise StepFails("no")
+
+    def database(_: Upgrade, what: str) -> None:
+        asked.append(what)
+        if what == "migrate":
+            fail()
+
+    monkeypatch.setattr(Upgrade, "checks", lambda _: [])
+    monkeypatch.setattr(Upgrade, "_database", database)
+    monkeypatch.setattr(tree.Tree, "stop", fail)
+    for expected in ([], ["save", "migrate", "restore"]):
+        with pytest.raises(StepFails):
+            Upgrade(Journal(tmp_path / "log", "en", 9), "0.1.0", "0.2.0").run()
+        assert asked == expected
+        monkeypatch.setattr(tree.Tree, "stop", lambda _: None)
+
+
 def test_versions_are_compared_by_their_numbers() -> None:
     assert layout.numbers("0.10.0") > layout.numbers("0.9.1")
     assert layout.numbers("1.0.0") == layout.numbers("1.0.0")

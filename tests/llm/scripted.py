@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 Step = Callable[["Handler", dict[str, Any]], None]
@@ -210,6 +212,14 @@ class Scripted:
     most_in_flight: int = 0
 
 
+def _unwell_while_it_is_there(file: Path) -> Step:
+    def step(handler: Handler, body: dict[str, Any]) -> None:
+        answer = status(500) if file.exists() else well()
+        answer(handler, body)
+
+    return step
+
+
 @contextmanager
 def serving(address: str = "127.0.0.1", port: int = 0) -> Iterator[Scripted]:
     server = ThreadingHTTPServer((address, port), Handler)
@@ -223,3 +233,14 @@ def serving(address: str = "127.0.0.1", port: int = 0) -> Iterator[Scripted]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def main(port: int, unwell: Path) -> None:
+    """A process of its own, that may be killed and frozen; it answers 500 while a file is there."""
+    with serving(port=port) as script:
+        script.otherwise = _unwell_while_it_is_there(unwell)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]))

@@ -20,6 +20,7 @@ from installer import postgres, supervisor
 from tests.conftest import SAMPLES, upload, wait_until
 from tests.own_stack import FILLER, Own, end_of_sleep, fell_asleep, filled, send, slow_to_commit
 from tests.torture.load import Load, Made
+from tests.torture.model import Model
 
 STAGES = {stage.name: stage.queue for stage in plan.STAGES}
 """Stage: its queue, which is the name of its worker."""
@@ -39,6 +40,7 @@ class Faults:
 
     own: Own
     load: Load
+    model: Model
     rng: random.Random
     outage_s: float
     disk: Path | None = None
@@ -66,6 +68,9 @@ class Faults:
             found[f"{name} stopped and started"] = lambda n=name: self.take_away(n)
         for name in supervisor.APPLICATION:
             found[f"{name} frozen for longer than a lease"] = lambda n=name: self.freeze(n, 8)
+        found["language model killed and started"] = self.take_model_away
+        found["language model frozen"] = self.freeze_model
+        found["language model unwell (500)"] = self.make_model_unwell
         if self.disk:
             found["disk below its reserve"] = self.fill_below_reserve
             found["disk full to the last byte"] = self.fill_completely
@@ -81,6 +86,7 @@ class Faults:
         everything = self.matrix()
         rare = ("PostgreSQL killed with all its children", "PostgreSQL's first process killed", "power cut")
         rare += ("one connection's server process killed", "supervisor killed", "API killed in the midst of a body")
+        freezes.append(("language model killed", self.restart_model))
         return kills + freezes + [(name, everything[name]) for name in rare]
 
     def heal(self) -> None:
@@ -88,6 +94,7 @@ class Faults:
         for name in ("postgres", *supervisor.INFRASTRUCTURE, *supervisor.APPLICATION):
             with suppress(OSError):
                 self.own.signal(name, signal.SIGCONT)
+        self.model.heal()
         if self.disk:
             (self.disk / FILLER).unlink(missing_ok=True)
         self.own.up()
@@ -137,6 +144,33 @@ class Faults:
             asked.stopProcess(name, True)
         time.sleep(self.outage_s)
         supervisor.start_program(self.own.site, name)
+
+    def take_model_away(self) -> None:
+        self.model.kill()
+        self._outage_of_model()
+        self.model.start()
+
+    def restart_model(self) -> None:
+        self.model.kill()
+        time.sleep(self.rng.uniform(0, 3))
+        self.model.start()
+
+    def freeze_model(self) -> None:
+        self.model.signal(signal.SIGSTOP)
+        self._outage_of_model()
+        self.model.signal(signal.SIGCONT)
+
+    def make_model_unwell(self) -> None:
+        self.model.unwell.touch()
+        self._outage_of_model()
+        self.model.unwell.unlink()
+
+    def _outage_of_model(self) -> None:
+        """It has struck once a call waits for it; what it takes to get there is no part of the outage."""
+        waits = "SELECT call_id, waits FROM pipelines WHERE error_code = 'llm_unavailable' AND state = 'waiting'"
+        before = set(self._ask(waits))
+        wait_until(lambda: set(self._ask(waits)) - before, STRIKES_WITHIN_S, "a call to wait for the language model")
+        time.sleep(self.outage_s)
 
     def kill_before_commit(self, stage: str) -> None:
         """With everything of a stage written and nothing committed."""

@@ -14,6 +14,7 @@ import psycopg
 from tests.own_stack import Own, own_stack
 from tests.torture.faults import Faults
 from tests.torture.load import SECRET, Load
+from tests.torture.model import language_model
 from tests.torture.verdict import Verdict, judge
 
 REPORT_S = 15.0
@@ -42,9 +43,9 @@ def torture(
     """
     # A short queue keeps uploads coming, and being turned away, from the beginning to the end.
     settings = {"INGEST_SECRET": SECRET, "QUEUE_LIMIT": "12", "DISK_RESERVE_MB": str(RESERVE_MB)}
-    with own_stack(folder, **settings) as own:
+    with language_model(folder / "model-unwell") as model, own_stack(folder, **settings, **model.settings) as own:
         load = Load(own, seed, calls)
-        faults = Faults(own, load, random.Random(seed), outage_s, disk)
+        faults = Faults(own, load, model, random.Random(seed), outage_s, disk)
         load.start()
         done = threading.Event()
         watching = threading.Thread(target=_report, args=(own, load, done, say), daemon=True)

@@ -16,6 +16,7 @@ FAULTS = {
     "API killed in the midst of a body",
     "PostgreSQL killed with all its children",
     "disk full to the last byte",
+    "language model unwell (500)",
 }
 
 

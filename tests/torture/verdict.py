@@ -77,6 +77,7 @@ def judge(own: Own, load: Load, within_s: float) -> Verdict:
         "orphans": unheard + orphans(own) + _files_left(own),
         "failed though sound": blameless,
         "differing transcripts": _differing(own, load),
+        "analysed by another than the model": _not_by_model(own),
         "wrong answers": load.wrong,
         "miscounted": _miscounted(own),
         "broken audit trail": _broken_trail(own),
@@ -109,6 +110,14 @@ def _differing(own: Own, load: Load) -> list[str]:
         if call_id in calls:
             texts.setdefault(calls[call_id].name, {}).setdefault(text, []).append(call_id)
     return [f"{name}: {[ids[0] for ids in found.values()]}" for name, found in texts.items() if len(found) > 1]
+
+
+def _not_by_model(own: Own) -> list[str]:
+    """Calls wait for the model that was chosen, however long it is away: nothing else takes its place unasked."""
+    rows = own.query(
+        "SELECT call_id::text, provider FROM ai_analyses WHERE processing_status = 'completed' AND provider <> 'local'"
+    )
+    return [f"{call_id}: {provider}" for call_id, provider in rows]
 
 
 def _miscounted(own: Own) -> list[str]:

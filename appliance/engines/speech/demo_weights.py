@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import re
 import shutil
 import struct
@@ -62,7 +63,8 @@ def materialise(source: Path, target: Path) -> None:
     digest = _digest(source)
     stamp = target / "source.sha256"
     target.mkdir(parents=True, exist_ok=True)
-    with (target / ".lock").open("w") as lock:
+    # Processes of several users write here: a link that one of them laid leads no other one anywhere.
+    with os.fdopen(os.open(target / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         whole = (target / FOLDER / "model.bin").is_file() and (target / GGML_FILE).is_file()
         if whole and stamp.is_file() and stamp.read_text(encoding="utf-8") == digest:
@@ -70,7 +72,9 @@ def materialise(source: Path, target: Path) -> None:
         stamp.unlink(missing_ok=True)
         with tempfile.TemporaryDirectory(dir=target, prefix=".part-") as part:
             _write(source, target, Path(part))
-        stamp.write_text(digest, encoding="utf-8")
+            whole_stamp = Path(part) / stamp.name
+            whole_stamp.write_text(digest, encoding="utf-8")
+            whole_stamp.replace(stamp)
 
 
 def _digest(source: Path) -> str:

@@ -80,3 +80,14 @@ def test_a_compact_file_of_another_version_is_refused(tmp_path: Path) -> None:
     save_file(tensors, tmp_path / "model.safetensors", metadata)
     with pytest.raises(EngineError, match="another version"):
         materialise(tmp_path, tmp_path / "out")
+
+
+def test_a_link_that_somebody_laid_leads_nowhere(tmp_path: Path) -> None:
+    """Several users write into the folder: none of them may have another one empty a file elsewhere."""
+    theirs, folder = tmp_path / "theirs", tmp_path / "weights"
+    theirs.write_text("kept")
+    folder.mkdir()
+    (folder / ".lock").symlink_to(theirs)
+    with pytest.raises(OSError, match="lock"):
+        materialise(SOURCE, folder)
+    assert theirs.read_text() == "kept"
