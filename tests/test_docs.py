@@ -162,7 +162,9 @@ def test_every_test_that_any_page_names_exists() -> None:
     for page in [ROOT / "README.md", *DOCS.rglob("*.md")]:
         text = page.read_text(encoding="utf-8")
         missing += [f"{page.name}: {name}" for name in re.findall(r"tests/[\w/]+\.py", text) if name not in files]
-        missing += [f"{page.name}: {name}" for name in re.findall(r"`(test_(?:[a-z0-9]+_){2,}\w+)`", text) if name not in cases]
+        missing += [
+            f"{page.name}: {name}" for name in re.findall(r"`(test_(?:[a-z0-9]+_){2,}\w+)`", text) if name not in cases
+        ]
         beside = {Path(file).name for file in files}
         missing += [f"{page.name}: {name}" for name in re.findall(r"`(test_\w+\.py)`", text) if name not in beside]
     assert not missing

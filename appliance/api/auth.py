@@ -44,7 +44,11 @@ def _answer(logged_in: sessions.LoggedIn, request: Request, response: Response) 
 def login(credentials: LoginIn, request: Request, response: Response) -> LoginOut:
     """Begin a session: a token for an hour and a refresh token."""
     address = request.client.host if request.client else ""
-    return _answer(sessions.log_in(credentials.email, credentials.password, address), request, response)
+    before = request.cookies.get(SECURE_COOKIE if request.url.scheme == "https" else COOKIE, "")
+    if not origin_allowed(request):  # a foreign page ends nobody's session
+        before = ""
+    logged_in = sessions.log_in(credentials.email, credentials.password, address, instead_of=before)
+    return _answer(logged_in, request, response)
 
 
 @router.post("/refresh", response_model_exclude_none=True)

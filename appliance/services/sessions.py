@@ -72,8 +72,11 @@ class LoggedIn:
     expires_in: int
 
 
-def log_in(email: str, password: str, address: str) -> LoggedIn:
-    """Begin a session. Raises WrongCredentials for an unknown e-mail as for a wrong password, and TooManyAttempts."""
+def log_in(email: str, password: str, address: str, *, instead_of: str = "") -> LoggedIn:
+    """Begin a session; the one of the refresh token `instead_of`, which the same browser has, ends.
+
+    Raises WrongCredentials for an unknown e-mail as for a wrong password, and TooManyAttempts.
+    """
     keys = [_failure_key("account", email.strip().lower()), _failure_key("address", address)]
     with db.unit_of_work() as session:
         _refuse_locked(session, keys)
@@ -92,7 +95,16 @@ def log_in(email: str, password: str, address: str) -> LoggedIn:
         if better:
             session.execute(update(User).where(User.id == user.id).values(password_hash=better))
         audit.append(session, "login", user_id=user.id, details={"address": address})
+        if instead_of:
+            _end_of_browser(session, instead_of)
         return _issue(session, user, uuid4(), datetime.now(UTC))
+
+
+def _end_of_browser(session: Session, refresh_token: str) -> None:
+    query = select(RefreshToken.family, RefreshToken.user_id).where(RefreshToken.digest == _digest(refresh_token))
+    if found := session.execute(query).one_or_none():
+        _end(session, found.family)
+        audit.append(session, "session_ended", user_id=found.user_id, details={"user": str(found.user_id)})
 
 
 def refresh(refresh_token: str) -> LoggedIn:

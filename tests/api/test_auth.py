@@ -94,8 +94,25 @@ def test_nobody_is_made_to_use_a_session_that_others_know(running: Running, peop
     sid = [jwt.decode(each["token"], options={"verify_signature": False})["sid"] for each in (planted, own)]
     assert sid[0] != sid[1]
     assert own["refresh_token"] != planted["refresh_token"]
-    me = httpx.get(running.url + "/api/auth/me", headers={"Authorization": f"Bearer {planted['token']}"}).json()
-    assert me["email"] == people["boris"]
+    me = httpx.get(running.url + "/api/auth/me", headers={"Authorization": f"Bearer {planted['token']}"})
+    assert me.status_code == 401  # what the browser brought ends
+
+
+@pytest.mark.parametrize(("origin", "lives"), [("", False), ("https://elsewhere.example", True)])
+def test_the_session_that_a_browser_had_ends_with_its_next_log_in(
+    running: Running, people: dict[str, str], origin: str, *, lives: bool
+) -> None:
+    """Not where a foreign page has the browser log in: it would put people out."""
+    with httpx.Client(base_url=running.url) as browser:
+        tokens = []
+        for headers in ({}, {"Origin": origin} if origin else {}):
+            body = {"email": people["boris"], "password": PASSWORD}
+            answer = browser.post("/api/auth/login", json=body, headers=headers)
+            assert answer.status_code == 200, answer.text
+            tokens.append(answer.json()["token"])
+        for token, status in zip(tokens, (200 if lives else 401, 200), strict=True):
+            answer = browser.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"})
+            assert answer.status_code == status
 
 
 def test_guessing_has_to_wait(running: Running, people: dict[str, str]) -> None:

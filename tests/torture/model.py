@@ -30,7 +30,6 @@ class Model:
             "LLM_PROVIDER": "local",
             "LOCAL_LLM_URL": f"http://127.0.0.1:{self.port}/v1",
             "LLM_TIMEOUT_S": "3",
-            "STAGE_ATTEMPTS": "2",
         }
 
     def start(self) -> None:
