@@ -15,7 +15,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from installer import supervisor
@@ -36,7 +36,7 @@ SCRATCH = "restore-"
 
 
 def put_back(site: Site, report: Callable[[str], None]) -> None:
-    """Where a restore was cut off, stop what it left and put back what was there before it. Raises RestoreRuns."""
+    """Where a restore was cut off, stop what it left and put back what was there. Raises RestoreRuns, HalfRestored."""
     mark = site.data_dir / UNFINISHED
     if not mark.exists():
         return
@@ -240,10 +240,10 @@ def _sync_folder(place: Path) -> None:
 @contextmanager
 def _held(mark: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
     """A restore that runs holds its mark; the lock ends with the process. Raises RestoreRuns."""
-    with mark.open() as file:
+    with ExitStack() as opened:
         try:
-            fcntl.flock(file, how | fcntl.LOCK_NB)
-        except OSError:
+            fcntl.flock(opened.enter_context(mark.open()), how | fcntl.LOCK_NB)
+        except (BlockingIOError, FileNotFoundError):  # or it has ended just now
             raise RestoreRuns from None
         yield
 

@@ -19,12 +19,13 @@ import schemathesis
 KNOWN = json.loads(Path(os.environ["EXISTING"]).read_text(encoding="utf-8"))
 SEEN = Path(os.environ["SEEN"])
 
-TO_GO = {
+APART = {
+    "PATCH /api/calls/{call_id}": "calls_to_change",
     "DELETE /api/calls/{call_id}": "calls_to_go",
     "POST /api/calls/batch-delete": "calls_to_go",
     "DELETE /api/users/{user_id}": "users_to_go",
 }
-"""Requests that would leave nothing for the others have objects of their own."""
+"""Requests that would leave nothing for the others, or nothing of a manager's, have objects of their own."""
 
 POOLS = {"call_id": "calls", "ids": "calls", "calls": "calls", "session_id": "sessions", "reanalysis_id": "reanalyses"}
 
@@ -41,10 +42,10 @@ def _next(pool: str) -> str:
 def _pool(operation: str, name: str) -> str:
     method, path = operation.split()
     if name == "user_id":
-        return TO_GO.get(operation) or ("users" if method == "GET" else "users_to_change")
+        return APART.get(operation) or ("users" if method == "GET" else "users_to_change")
     if name == "name":
         return path.split("/")[-2]
-    return TO_GO.get(operation) or POOLS[name]
+    return APART.get(operation) or POOLS[name]
 
 
 def _operation(case: Any) -> str:
