@@ -94,9 +94,9 @@ class AnalysisOut(AnalysisBrief):
     call_id: UUID
     created_at: Moment
     updated_at: Moment
-    provider: str | None = Field(description="Profile that analysed the call; builtin is no language model")
-    model: str | None
-    prompt_version: str | None
+    provider: str | None = Field(None, description="Profile that analysed the call; builtin is no language model")
+    model: str | None = None
+    prompt_version: str | None = None
     cars: list[CarOut] = Field(default_factory=list, description="Cars that were spoken of")
     trade_in: TradeInOut | None = Field(None, description="The client wants to give a car in payment")
     credit: CreditOut | None = Field(None, description="Credit or leasing was spoken of")

@@ -228,10 +228,10 @@ class Failure(Shape):
 
 
 class BySide(Shape):
-    """A figure of the client (A) and of the manager (B)."""
+    """A figure of the client (A) and of the manager (B); missing where there is none, as of who says nothing."""
 
-    A: float | None
-    B: float | None
+    A: float | None = None
+    B: float | None = None
 
 
 class ConversationOut(Shape):
@@ -243,10 +243,10 @@ class ConversationOut(Shape):
     silence_share: float = Field(ge=0, le=1, description="Of the recording")
     longest_monologue_ms: BySide
     interruptions: BySide | None = Field(
-        description="How often a side began while the other spoke, and carried on; known where channels are apart"
+        None, description="How often a side began while the other spoke, and carried on; known where channels are apart"
     )
     words_per_minute: BySide = Field(description="Of the side's own talk")
-    first_manager_word_ms: int | None = Field(ge=0, description="Missing where the manager says nothing")
+    first_manager_word_ms: int | None = Field(None, ge=0, description="Missing where the manager says nothing")
 
     @classmethod
     def of(cls, call: Call) -> ConversationOut:

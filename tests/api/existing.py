@@ -22,7 +22,7 @@ SEEN = Path(os.environ["SEEN"])
 APART = {
     "PATCH /api/calls/{call_id}": "calls_to_change",
     "DELETE /api/calls/{call_id}": "calls_to_go",
-    "POST /api/calls/batch-delete": "calls_to_go",
+    "POST /api/calls/batch-delete": "calls_to_go_together",
     "DELETE /api/users/{user_id}": "users_to_go",
 }
 """Requests that would leave nothing for the others, or nothing of a manager's, have objects of their own."""

@@ -95,7 +95,7 @@ def archive(own: Running, tokens: dict[str, str]) -> dict[str, Any]:
 
 
 KEPT = 3
-"""Calls of each manager that nobody is let delete; besides three for each role: to change, and to delete."""
+"""Calls of each manager that nobody is let delete; besides three for each role: to change and to delete, one or many."""
 
 CALL = "/api/calls/{call_id}"
 READ = {f"GET {CALL}", f"GET {CALL}/ai-analysis", f"GET {CALL}/ai-analysis/versions", "POST /api/calls/export"}
@@ -167,7 +167,8 @@ def what_there_is(own: Running, admin: httpx.Client, archive: dict[str, Any], ro
     return {
         "calls": calls[: 2 * KEPT],
         "calls_to_change": calls[turn : turn + 2],
-        "calls_to_go": calls[turn + 2 : turn + 6],
+        "calls_to_go": calls[turn + 2 : turn + 4],
+        "calls_to_go_together": calls[turn + 4 : turn + 6],
         "users": [users[email(name)] for name in (*ROLES, OTHER)],
         "users_to_change": strangers[:2],
         "users_to_go": strangers[2:],
