@@ -12,13 +12,12 @@ import fcntl
 import json
 import os
 import shutil
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from installer import supervisor
+from installer import signals, supervisor
 from installer.failures import HalfRestored, NotEmpty, RestoreCutOff, RestoreRuns
 from installer.site import Site
 
@@ -104,7 +103,7 @@ def in_nothing(site: Site, report: Callable[[str], None]) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            with _undisturbed():
+            with signals.undisturbed():
                 _clear(site)
                 os.sync()
                 mark.unlink()
@@ -155,7 +154,7 @@ def set_aside(site: Site, names: tuple[str, ...], report: Callable[[str], None])
 
 def _put_back(site: Site, mark: Path) -> None:
     """May be cut off at any point, and run again."""
-    with _undisturbed():
+    with signals.undisturbed():
         supervisor.stop(site)
         moves: dict[str, str | None] = json.loads(mark.read_text(encoding="utf-8"))
         for place, kept in moves.items():
@@ -246,19 +245,3 @@ def _held(mark: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
         except (BlockingIOError, FileNotFoundError):  # or it has ended just now
             raise RestoreRuns from None
         yield
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Putting back is not left half done by a second Ctrl-C."""
-    known = {}
-    if threading.current_thread() is threading.main_thread():
-        # A handler, not SIG_IGN: programs that are started meanwhile would inherit that.
-        known = {
-            number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        }
-    try:
-        yield
-    finally:
-        for number, handler in known.items():
-            signal.signal(number, handler)

@@ -59,6 +59,12 @@ class HalfRestored(ApplianceError):
     )
 
 
+class UpgradeUnfinished(ApplianceError):
+    code = "upgrade_unfinished"
+    ru = "Обновление не закончено. Дождитесь конца, а если оно прервано, запустите: call-analytics up"
+    en = "An upgrade is not finished. Wait for its end or, where it was cut off, run: call-analytics up"
+
+
 class NotEmpty(ApplianceError):
     code = "folder_not_empty"
     ru = "В папке {folder} уже есть данные. Заменить их копией: --replace; при неудаче всё останется как было"

@@ -14,8 +14,8 @@ from minio import Minio
 
 from installer import aside, backup, postgres, stack, supervisor
 from installer.backup import COUNTED, OBJECTS, SECRETS, Manifest, Report
-from installer.failures import BackupUnsound, StillRunning
-from installer.setup import return_point
+from installer.failures import BackupUnsound, StillRunning, UpgradeUnfinished
+from installer.setup import layout, return_point
 from installer.site import Site
 from installer.vault import PART_BYTES, Vault
 
@@ -55,9 +55,11 @@ def replace(vault: Vault, name: str, data_dir: Path, report: Report) -> Manifest
     """Put a backup in the place of a stopped installation, and see that its API answers; it is left stopped.
 
     Where any of this fails, the old installation is put back as it was; after a restore that was cut off, at once. It
-    keeps its port. Raises BackupUnsound, StillRunning, RestoreRuns, HalfRestored, StepFailed.
+    keeps its port. Raises BackupUnsound, StillRunning, RestoreRuns, HalfRestored, UpgradeUnfinished, StepFailed.
     """
     site = Site(data_dir.resolve())
+    if (site.data_dir / layout.UNFINISHED).exists():
+        raise UpgradeUnfinished
     aside.put_back(site, report)
     if supervisor.is_running(site):
         raise StillRunning

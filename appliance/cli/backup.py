@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
 from appliance.cli import show
+from installer import signals
 
 app = typer.Typer(no_args_is_help=True, help="Backups: make, list, verify, restore.")
 
@@ -21,23 +18,6 @@ Target = Annotated[
     str, typer.Argument(help="A folder, best on another disk, or s3://BUCKET/PREFIX (see BACKUP_S3_ENDPOINT)")
 ]
 Backup = Annotated[str, typer.Argument(help="One backup: TARGET/TIME")]
-
-
-@contextmanager
-def _left_in_order() -> Iterator[None]:
-    """A connection that is cut and a stop from outside end the work as a failure does: what was there is put back."""
-
-    def leave(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    # Under nohup the end of a connection stays nobody's concern.
-    numbers = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not signal.SIG_IGN]
-    known = {number: signal.signal(number, leave) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in known.items():
-            signal.signal(number, handler)
 
 
 @app.command()
@@ -81,7 +61,7 @@ def verify(
 
     place, name = vault.of_backup(backup)
     room = scratch or (place.path if isinstance(place, vault.Folder) else None)
-    with _left_in_order():
+    with signals.left_in_order():
         manifest = restoring.verify(place, name, show.step, room)
     typer.echo(f"Sound: {manifest.counts['calls']} calls, {len(manifest.objects)} recordings, of {manifest.made_at}")
 
@@ -97,7 +77,7 @@ def restore(
     from installer import restore as restoring
 
     place, name = vault.of_backup(backup)
-    with _left_in_order():
+    with signals.left_in_order():
         manifest = (restoring.replace if replace else restoring.restore)(place, name, data_dir, show.step)
     typer.echo(f"Restored: {manifest.counts['calls']} calls, {len(manifest.objects)} recordings. Start: appliance up")
     if replace:

@@ -42,6 +42,10 @@ LABELS = {
 }
 
 PROBLEMS = {
+    "upgrade_unfinished": (
+        "обновление не закончено; если оно прервано: call-analytics up",
+        "an upgrade is not finished; where it was cut off: call-analytics up",
+    ),
     "database_away": ("база данных не отвечает", "the database does not answer"),
     "object_store_away": ("хранилище записей не отвечает", "the object store does not answer"),
     "queue_away": ("Redis не отвечает", "Redis does not answer"),
@@ -140,8 +144,16 @@ def _processes(site: Site) -> list[dict[str, Any]]:
 
 def _gather(site: Site) -> dict[str, Any]:
     known = _condition()
-    shown = known.model_dump(mode="json") if known else {"ready": False, "problems": ["database_away"]}
+    away: dict[str, Any] = {"ready": False, "problems": ["database_away"]}
+    shown = known.model_dump(mode="json") if known else away
+    shown["problems"] = [*_unfinished(site), *shown["problems"]]
     return {"processes": _processes(site), **shown}
+
+
+def _unfinished(site: Site) -> list[str]:
+    from installer.setup.layout import UNFINISHED
+
+    return ["upgrade_unfinished"] if (site.data_dir / UNFINISHED).exists() else []
 
 
 def _drawn(site: Site) -> Group:
@@ -162,7 +174,8 @@ def _drawn(site: Site) -> Group:
         start = "systemctl start call-analytics.target" if site.data_dir == DATA else "make start"
         table.add_row(ours((f"ничего не запущено: {start}", f"nothing runs: {start}")), "", "", "")
     facts = Table.grid(padding=(0, 2))
-    for name, value in _told(_condition()):
+    problems = (("problems", ours(PROBLEMS[problem])) for problem in _unfinished(site))
+    for name, value in (*problems, *_told(_condition())):
         facts.add_row(Text(ours(LABELS[name]), style="bold"), value)
     return Group(table, facts)
 

@@ -13,11 +13,16 @@ from pathlib import Path
 
 from installer import accounts
 from installer.preflight import checks, facts, report
-from installer.setup import layout
-from installer.setup.step import Journal, Step, StepFails
+from installer.setup import alone, layout
+from installer.setup.step import Journal, Step, StepFails, language
+from installer.setup.tree import Tree
 from installer.setup.tree import facts as facts_of_settings
 
 STEPS = 6
+BUSY = {
+    "ru": "Уже идёт другая установка или обновление: дождитесь конца",
+    "en": "Another installation or upgrade is under way: wait for its end",
+}
 
 
 def options() -> argparse.Namespace:
@@ -26,7 +31,7 @@ def options() -> argparse.Namespace:
     known.add_argument("--bundle", type=Path, required=True, help=argparse.SUPPRESS)
     known.add_argument("--called-from", type=Path, default=Path(), help=argparse.SUPPRESS)
     known.add_argument("--port", type=int, default=8000, help="port of the API")
-    known.add_argument("--language", choices=("ru", "en"), default=_language())
+    known.add_argument("--language", choices=("ru", "en"), default=language())
     known.add_argument("--name", default=os.uname().nodename, help="name that browsers will use, for the certificate")
     known.add_argument("--tls-cert", type=Path, help="the company's certificate (PEM, with its chain)")
     known.add_argument("--tls-key", type=Path, help="its key (PEM)")
@@ -42,10 +47,6 @@ def options() -> argparse.Namespace:
     return chosen
 
 
-def _language() -> str:
-    return "ru" if os.environ.get("LANG", "ru").startswith("ru") else "en"
-
-
 class Preparation:
     """Everything up to a release that can run, beside the one that may be running."""
 
@@ -59,6 +60,19 @@ class Preparation:
         self.language = chosen.language
         self.join: Path | None = chosen.join
         self.node = bool(chosen.join) or "NODE_NAME" in facts_of_settings()
+
+    def end_unfinished(self) -> None:
+        """An upgrade that was cut off comes to its end first, by the release that it was to. Raises StepFails."""
+        if self.join or not layout.unfinished().exists():
+            return
+        ru, en = "прежнее обновление было прервано: довожу до конца", "an upgrade was cut off: bringing it to its end"
+        self.journal.say(f"  {ru if self.language == 'ru' else en}")
+        try:
+            Tree(self.journal).command("up", PORT=facts_of_settings().get("PORT", "8000"))
+        except StepFails:
+            # What it came back to need not start: this release may be what mends it.
+            if layout.unfinished().exists():
+                raise
 
     def refuse_downgrade(self) -> None:
         installed = layout.current_version()
@@ -210,17 +224,21 @@ def main() -> None:
     chosen = options()
     preparation = Preparation(chosen)
     try:
-        preparation.refuse_downgrade()
-        preparation.refuse_join()
-        preparation.examine(chosen.port)
-        for step in preparation.steps():
-            preparation.journal.take(step)
+        preparation.end_unfinished()
+        with alone.held():
+            preparation.refuse_downgrade()
+            preparation.refuse_join()
+            preparation.examine(chosen.port)
+            for step in preparation.steps():
+                preparation.journal.take(step)
+            python = str(preparation.release / ".venv" / "bin" / "python")
+            os.chdir(preparation.release)
+            os.execv(python, [python, "-m", "installer.setup.commission", *sys.argv[1:]])  # noqa: S606
+    except alone.Busy:
+        preparation.journal.say(BUSY[chosen.language])
     except StepFails as failure:
         preparation.journal.say(f"\n{failure}\n{preparation.journal.log}")
-        sys.exit(1)
-    python = str(preparation.release / ".venv" / "bin" / "python")
-    os.chdir(preparation.release)
-    os.execv(python, [python, "-m", "installer.setup.commission", *sys.argv[1:]])  # noqa: S606
+    sys.exit(1)
 
 
 if __name__ == "__main__":

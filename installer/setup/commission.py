@@ -17,8 +17,8 @@ from installer.bundle import seal
 from installer.preflight import facts as preflight_facts
 from installer.preflight.facts import Machine
 from installer.preflight.plan import NothingFits, Plan, plan
-from installer.setup import carried, layout
-from installer.setup.__main__ import Preparation, options
+from installer.setup import alone, carried, layout, unfinished
+from installer.setup.__main__ import BUSY, Preparation, options
 from installer.setup.step import Journal, Step, StepFails
 from installer.setup.tree import Tree, facts, write_units
 from installer.setup.upgrade import Upgrade
@@ -140,6 +140,7 @@ class Commissioning:
 
     def _switch(self) -> None:
         layout.point_current_at(self.version)
+        unfinished.forget()  # who joins anew has nothing to return to
 
     def _serves(self) -> bool:
         done = subprocess.run([str(layout.COMMAND), "status"], capture_output=True, check=False)
@@ -201,12 +202,19 @@ def _addresses() -> list[str]:
 
 
 def main() -> int:
+    """The exit status."""
     commissioning = Commissioning()
     try:
-        commissioning.run()
+        with alone.held():
+            commissioning.run()
+    except alone.Busy:
+        commissioning.journal.say(BUSY[commissioning.chosen.language])
+        return 1
     except StepFails as failure:
         commissioning.journal.say(f"\n{failure}\n{commissioning.journal.log}")
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -15,6 +15,7 @@ LOGS = Path("/var/log/call-analytics")
 RUN = Path("/run/call-analytics")
 COMMAND = Path("/usr/local/bin/call-analytics")
 UNITS = Path("/etc/systemd/system")
+UNFINISHED = "unfinished-upgrade"
 
 
 def numbers(version: str) -> tuple[int, ...]:
@@ -27,9 +28,24 @@ def current_version() -> str:
     return CURRENT.resolve().name if CURRENT.is_symlink() else ""
 
 
+def unfinished() -> Path:
+    """Stands there while an upgrade is under way, and after one that was cut off: see installer.setup.unfinished."""
+    return DATA / UNFINISHED
+
+
+def upgrading() -> Path:
+    """Leads to the release that such an upgrade is to."""
+    return HOME / "upgrading"
+
+
 def point_current_at(version: str) -> None:
     """Switch in one step: there is never no current release."""
-    part = HOME / "current.part"
+    point(CURRENT, version)
+
+
+def point(link: Path, version: str) -> None:
+    """Let a link lead to a release, in one step."""
+    part = link.with_suffix(".part")
     part.unlink(missing_ok=True)
     part.symlink_to(Path("releases") / version)
-    part.replace(CURRENT)
+    part.replace(link)

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from appliance.store.nodes import UPGRADE
-from installer import aside, backup, postgres, stack
+from installer import aside, backup, postgres, stack, supervisor
 from installer.setup import layout
 from installer.site import Site
 
@@ -85,6 +85,7 @@ def forget(site: Site) -> None:
     """Drop the copy."""
     if not site.own_database:
         _dump(site).unlink(missing_ok=True)
+        _dump(site).with_suffix(".part").unlink(missing_ok=True)
         return
     with _administer(site) as connection:
         for name in (COPY, FAILED):
@@ -131,18 +132,18 @@ def _fill_again(site: Site) -> None:
 
 
 def main() -> None:
-    """Bring PostgreSQL and the store up, do what is asked, and take them down again; to forget, they run already."""
+    """Bring PostgreSQL and the store up, do what is asked, and take them down again; what runs already goes on."""
     asked = {"save": save, "migrate": migrate, "restore": restore, "forget": forget}[sys.argv[1]]
-    if asked is forget:
-        forget(Site(layout.DATA))
-        return
     aside.put_back(Site(layout.DATA), lambda _: None)  # the port is in the settings
-    port = int(Site(layout.DATA).facts()["PORT"])
-    site = stack.up(layout.DATA, port, lambda _: None, infrastructure_only=True)
+    site = Site(layout.DATA.resolve())
+    if asked is forget and supervisor.is_running(site):
+        forget(site)
+        return
+    stack.up(site.data_dir, int(site.facts()["PORT"]), lambda _: None, infrastructure_only=True)
     try:
         asked(site)
     finally:
-        stack.down(layout.DATA)
+        stack.down(site.data_dir)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,6 +10,8 @@ from installer.setup import layout
 from installer.setup.step import Journal
 
 UNITS = ("call-analytics.service", "call-analytics.target", "call-analytics-backup.timer")
+RESUME = "call-analytics-resume.service"
+"""Runs before the service wherever an upgrade is unfinished."""
 
 WRAPPER = f"""#!/bin/sh
 # Every command of the appliance, as its own user and with its own settings.
@@ -18,6 +19,10 @@ export DATA_DIR={layout.DATA} APPLIANCE_ENV_FILE={layout.DATA}/appliance.env MOD
 cd /
 if [ "$(id -u)" -eq 0 ]; then
     install -d -o root -g root -m 0751 {layout.RUN}
+    # An upgrade that was cut off is first brought to its end, by the release that it was to.
+    if [ "${{1:-}}" = up ] && [ -e {layout.unfinished()} ]; then
+        {layout.upgrading()}/.venv/bin/python -m installer.setup.resume || exit
+    fi
     # Under systemd the tree is a unit: one started beside it would be nobody's, and its watchdog would undo a stop.
     if [ -d /run/systemd/system ] && [ $# -eq 1 ]; then
         case "$1" in
@@ -38,11 +43,27 @@ exec {layout.CURRENT}/.venv/bin/appliance "$@"
 
 def write_units(release: Path) -> None:
     """The command and the units of a release."""
-    layout.COMMAND.write_text(WRAPPER, encoding="utf-8")
-    layout.COMMAND.chmod(0o755)
-    layout.UNITS.mkdir(parents=True, exist_ok=True)
-    for template in (release / "installer" / "templates" / "systemd").iterdir():
-        shutil.copyfile(template, layout.UNITS / template.name)
+    write_command()
+    for template in _templates(release).iterdir():
+        _write(layout.UNITS / template.name, template.read_text(encoding="utf-8"))
+
+
+def write_command() -> None:
+    """The command, which works with every release."""
+    _write(layout.COMMAND, WRAPPER, 0o755)
+
+
+def _templates(release: Path) -> Path:
+    return release / "installer" / "templates" / "systemd"
+
+
+def _write(target: Path, text: str, mode: int = 0o644) -> None:
+    """Whole or not at all, whenever the power fails."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.chmod(mode)
+    part.replace(target)
 
 
 class Tree:
@@ -52,10 +73,28 @@ class Tree:
         self.journal = journal
         self.by_systemd = Path("/run/systemd/system").is_dir()
 
+    def resume_at_starts(self, release: Path) -> None:
+        """From here on every start, of whatever release, looks for an unfinished upgrade first. Raises StepFails."""
+        write_command()
+        _write(layout.UNITS / RESUME, (_templates(release) / RESUME).read_text(encoding="utf-8"))
+        if self.by_systemd:
+            self.journal.run("systemctl", "daemon-reload")
+            self.journal.run("systemctl", "enable", RESUME)
+
+    def follow_units(self) -> None:
+        """The units were written anew. Raises StepFails."""
+        if self.by_systemd:
+            self.journal.run("systemctl", "daemon-reload")
+
+    def is_active(self) -> bool:
+        """Whether systemd has the service running; not while it is about to start it."""
+        asked = ["systemctl", "is-active", "--quiet", UNITS[0]]
+        return self.by_systemd and subprocess.run(asked, check=False).returncode == 0
+
     def start(self) -> None:
         """Returns when it answers. Raises StepFails."""
         if self.by_systemd:
-            self.journal.run("systemctl", "daemon-reload")
+            self.follow_units()
             timers = [] if "NODE_NAME" in facts() else [UNITS[2]]  # there is nothing to back up on a further machine
             self.journal.run("systemctl", "enable", *UNITS[:2], *timers)
             # It may have been given up; one that was never loaded has nothing to forget.

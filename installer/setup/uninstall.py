@@ -10,7 +10,7 @@ from pathlib import Path
 
 from installer import accounts
 from installer.setup import layout
-from installer.setup.step import Journal, Step
+from installer.setup.step import Journal, Step, StepFails
 from installer.setup.tree import Tree, facts
 
 
@@ -49,6 +49,10 @@ class Removal:
 
     def run(self) -> None:
         """Raises StepFails."""
+        if layout.unfinished().exists() and not self.with_data:
+            ru = "Обновление не закончено, данные между двумя версиями. Сначала: call-analytics up"
+            en = "An upgrade is not finished, and the data are between two versions. First: call-analytics up"
+            raise StepFails(ru if self.journal.language == "ru" else en)
         for step in self.steps():
             self.journal.take(step)
 

@@ -129,6 +129,21 @@ before=$(sha256sum /etc/call-analytics/appliance.env)
 api processed "$call" | cmp - /root/call.json
 call-analytics bundle verify "$bundle"
 
+say "an upgrade that is killed in its migration returns with the next start"
+before=$(readlink /opt/call-analytics/current)
+/srv/next/install --language en >/tmp/killed.out 2>&1 &
+upgrade=$!
+until grep -q '"saved"' /var/lib/call-analytics/unfinished-upgrade 2>/dev/null; do kill -0 $upgrade; sleep 0.1; done
+kill -9 $upgrade
+wait $upgrade || true
+call-analytics status >/tmp/killed.status || true # what the upgrade had started may still end
+grep -q 'not finished' /tmp/killed.status
+if booted; then systemctl start call-analytics.service; else call-analytics up; fi
+[ "$before" = "$(readlink /opt/call-analytics/current)" ]
+[ ! -e /var/lib/call-analytics/unfinished-upgrade ]
+call-analytics status
+api processed "$call" | cmp - /root/call.json
+
 say "upgrade to the next version"
 /srv/next/install --language en
 call-analytics status

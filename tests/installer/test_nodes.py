@@ -24,7 +24,7 @@ import pytest
 from appliance.services.nodes import SILENT_S
 from installer import join, nodes, postgres, stack, supervisor
 from installer.bundle import seal
-from installer.setup import return_point
+from installer.setup import layout, return_point
 from installer.site import Site
 from tests.conftest import ROOT, SAMPLES, let_in, processed, upload, wait_until
 from tests.own_stack import Own, doubled, own_stack
@@ -399,9 +399,20 @@ def test_a_node_is_upgraded_after_the_first_machine_and_returns_where_that_fails
     done = two.install("0.0.3")
     assert done.returncode == 0, done.stdout + done.stderr
     assert current.readlink() == Path("releases/0.0.3")
+    assert not (two.second.data_dir / layout.UNFINISHED).exists()
     assert two.pids().keys() == before.keys()
     assert not set(two.pids().values()) & set(returned.values())
     assert [each.name for each in (two.folder / "home" / "releases").iterdir() if each.name == "0.0.2"] == []
+    assert [each["state"] for each in two.listed() if each["name"] == "second"] == ["at work"]
+
+
+def test_a_node_that_joins_anew_forgets_an_upgrade_that_was_cut_off(two: Two) -> None:
+    """It holds nothing that there would be a way back to."""
+    mark = two.second.data_dir / layout.UNFINISHED
+    mark.write_text(json.dumps({"old": "0.0.1", "new": "9.9.9", "phase": "switched"}))
+    joined = two.install((two.folder / "home" / "current").readlink().name, "--join", "second.join")
+    assert joined.returncode == 0, joined.stdout + joined.stderr
+    assert not mark.exists()
     assert [each["state"] for each in two.listed() if each["name"] == "second"] == ["at work"]
 
 
