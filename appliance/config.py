@@ -79,6 +79,11 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "", description="How browsers reach the API, for links in answers; empty means as the request came."
     )
+    trusted_proxies: CommaSeparated = Field(
+        ("127.0.0.1", "::1"),
+        description="Addresses and networks of reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are "
+        "believed, separated by commas; empty: nobody's.",
+    )
 
     data_dir: Path = Field(Path("var"), description="Where the appliance keeps everything that changes.")
     models_dir: Path = Field(
@@ -257,6 +262,7 @@ class Settings(BaseSettings):
         "cors_origins",
         "transcribe_languages",
         "metrics_allow",
+        "trusted_proxies",
         "site_topics",
         "recording_hosts",
         "password_words",
@@ -297,6 +303,13 @@ class Settings(BaseSettings):
             ip_network(network, strict=False)
         return value
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _as_the_server_takes_them(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network)  # a network with bits of a host would never match
+        return value
+
     @field_validator("openai_daily_cost_cap", "openai_temperature", mode="before")
     @classmethod
     def _empty(cls, value: object) -> object:
@@ -330,6 +343,12 @@ class Settings(BaseSettings):
         }
         file = env_file or os.environ.get("APPLIANCE_ENV_FILE") or None
         return cls(_env_file=file, jwt_secret="-" * 32, **nowhere)  # type: ignore[arg-type]
+
+
+def card_environment(number: str) -> dict[str, str]:
+    """What lets a process see one card alone, by GPU_DEVICE; empty: it sees all."""
+    # CUDA would count by speed, nvidia-smi counts by slot.
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": number} if number else {}
 
 
 def check_file(file: Path) -> None:

@@ -46,7 +46,20 @@ OWN = {
 """Each machine has its own of these: secrets, places, and what its hardware can bear."""
 
 SERVING = (
-    *("HOST", "PORT", "API_", "TLS_", "PUBLIC_", "CORS_", "JWT_", "SESSION_", "FIRST_", "PASSWORD_", "LINK_"),
+    *(
+        "HOST",
+        "PORT",
+        "API_",
+        "TLS_",
+        "PUBLIC_",
+        "TRUSTED_",
+        "CORS_",
+        "JWT_",
+        "SESSION_",
+        "FIRST_",
+        "PASSWORD_",
+        "LINK_",
+    ),
     *("INGEST_", "MANGO_", "UIS_", "BITRIX24_", "RECORDING_", "WATCH_", "METRICS_", "RETENTION_", "QUEUE_"),
 )
 """What only the API and the housekeeping read begins so; a further machine has neither, and learns none of it."""

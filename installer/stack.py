@@ -242,6 +242,9 @@ def answer(site: Site, path: str) -> bytes:
     secure = "TLS_CERT_FILE" in facts
     # The company's certificate is for its own name, not for 127.0.0.1; nobody stands between a machine and itself.
     context = ssl._create_unverified_context() if secure else None  # noqa: S323, SLF001
-    address = f"{'https' if secure else 'http'}://127.0.0.1:{facts['PORT']}{path}"
+    host = facts.get("HOST") or "0.0.0.0"
+    # Where it listens on one address, it does not on the loopback interface.
+    here = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    address = f"{'https' if secure else 'http'}://{here}:{facts['PORT']}{path}"
     with urllib.request.urlopen(address, timeout=5, context=context) as said:  # noqa: S310
         return bytes(said.read())

@@ -18,6 +18,7 @@ from typing import Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
+from appliance.config import card_environment
 from installer import accounts, objects, ownership, postgres, vllm
 from installer.failures import StepFailed
 from installer.setup import layout
@@ -98,14 +99,13 @@ def render(site: Site, *, alone: bool = False) -> Path:
     """Write supervisor's configuration. alone: as `programs` has it."""
     head = (TEMPLATES / "supervisor.conf").read_text(encoding="utf-8")
     body = (TEMPLATES / "program.conf").read_text(encoding="utf-8")
-    card = site.facts().get("GPU_DEVICE", "")
+    card = card_environment(site.facts().get("GPU_DEVICE", ""))
     text = head.format(
         logs=site.logs,
         run=site.run_dir,
         data_dir=site.data_dir,
         env_file=site.env_file,
-        # CUDA would count by speed, nvidia-smi counts by slot.
-        card=f',CUDA_DEVICE_ORDER="PCI_BUS_ID",CUDA_VISIBLE_DEVICES="{card}"' if card else "",
+        card="".join(f',{name}="{value}"' for name, value in card.items()),
         as_root="user = root" if os.geteuid() == 0 else "",
         # Commands ask as the operator; no other process may stop its neighbours.
         asked_by=f"chown = {layout.USER}:{layout.USER}" if site.separate else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import os
 import time
@@ -207,15 +208,30 @@ def _told(known: Condition | None) -> Iterator[tuple[str, str]]:
         yield "problems", ours(PROBLEMS[problem])
 
 
-def doctor(data_dir: DataDir = Path("var"), as_json: AsJson = False) -> None:
+class Part(enum.StrEnum):
+    postgresql = "postgresql"
+    s3 = "s3"
+    queue = "queue"
+    speech = "speech"
+    diarizer = "diarizer"
+    llm = "llm"
+
+
+def doctor(
+    data_dir: DataDir = Path("var"),
+    as_json: AsJson = False,
+    part: Annotated[list[Part] | None, typer.Option(help="These alone / Только эти части")] = None,
+) -> None:
     """Try PostgreSQL, S3, queue, weights, diarizer and language model for real / Проверить каждую часть на деле."""
     from dataclasses import asdict
 
+    from appliance.config import card_environment, settings
     from appliance.services import doctor as practice
 
     adopt(data_dir)
+    os.environ.update(card_environment(settings().gpu_device))  # as the processes that supervisor starts see it
     console, findings = Console(), []
-    for finding in practice.examine(show.language()):
+    for finding in practice.examine(show.language(), part or ()):
         findings.append(finding)
         if not as_json:
             mark = "[green]✓[/green]" if finding.ok else "[red]✗[/red]"

@@ -42,6 +42,7 @@ def api() -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=list(settings().trusted_proxies),
         ws="websockets-sansio",
         ws_per_message_deflate=False,  # events are short, and on a LAN packing costs more time than it saves
         timeout_graceful_shutdown=10,

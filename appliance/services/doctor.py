@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -61,9 +61,11 @@ class Finding:
     remedy: str = ""
 
 
-def examine(language: str) -> Iterator[Finding]:
-    """Try every part that the settings name, one after the other; remedies in `ru` or `en`."""
+def examine(language: str, only: Collection[str] = ()) -> Iterator[Finding]:
+    """Try every part that the settings name, or these alone, one after the other; remedies in `ru` or `en`."""
     for part in PARTS:
+        if only and part.name not in only:
+            continue
         try:
             found = part.check()
         except (Unfit, ApplianceError, EngineError, SQLAlchemyError, redis.RedisError) as error:
@@ -101,10 +103,11 @@ def postgres() -> str:
 def object_store() -> str:
     """Put, get, a range, a signed link, delete: on an object of its own that is gone afterwards.
 
-    A further machine reads, and may do no more.
+    The bucket is made where it is missing, as at every start. A further machine reads, and may do no more.
     """
     if settings().node_name:
         return _reads_recordings()
+    objects.ensure_bucket()
     client, bucket, key = objects.client(), settings().s3_bucket, f"doctor/{uuid4()}"
     objects.put(key, io.BytesIO(WORDS), len(WORDS), "text/plain")
     try:

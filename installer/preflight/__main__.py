@@ -7,20 +7,26 @@ import os
 import sys
 from pathlib import Path
 
-from installer.preflight import checks, facts, report
+from installer.preflight import checks, facts, given, report
 
 
 def main() -> int:
     options = argparse.ArgumentParser(prog="preflight", description=__doc__)
-    options.add_argument("--port", type=int, default=8000)
+    options.add_argument("--port", type=int)
+    options.add_argument("--settings", type=Path, help="settings that the installation is to be given")
     options.add_argument("--variant", choices=("cpu", "nvidia"), default="cpu")
     options.add_argument("--folder", type=Path, default=Path("/var/lib/call-analytics"))
     options.add_argument("--built-at", type=float, default=0)
     options.add_argument("--language", choices=("ru", "en"), default=_language())
     options.add_argument("--json", action="store_true")
     chosen = options.parse_args()
-    machine = facts.gather((chosen.port,), chosen.folder)
-    return tell(machine, chosen.variant, chosen.port, chosen.language, chosen.built_at, as_json=chosen.json)
+    try:
+        settings = given.read(chosen.settings) if chosen.settings else {}
+        port = chosen.port or int(settings.get("PORT", "8000"))
+        machine = facts.gather((port,), chosen.folder, settings=settings)
+    except (OSError, ValueError, given.Unreadable) as error:
+        options.error(f"--settings: {error}")
+    return tell(machine, chosen.variant, port, chosen.language, chosen.built_at, as_json=chosen.json)
 
 
 def tell(machine: facts.Machine, variant: str, port: int, language: str, built_at: float, *, as_json: bool) -> int:

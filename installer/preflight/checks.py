@@ -24,6 +24,8 @@ LEAST_DRIVER = (580, 0)
 """The first driver for CUDA 13, which the locked torch is built with."""
 LEAST_COMPUTE, GOOD_COMPUTE = 7.5, 8.0
 """CUDA 13 knows no older cards; bfloat16 begins at 8.0."""
+OLDEST_POSTGRES = 13
+"""Of a server of the company's: gen_random_uuid and the trigram operators that the list uses are there from it on."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def decide(machine: Machine, variant: str, ports: tuple[int, ...], built_at: flo
     findings = [_system(machine), _processor(machine), _cores(machine), _memory(machine), _disk(machine, variant)]
     findings += [_disk_speed(machine), _clock(machine, built_at), _python(machine), _systemd(machine), _rights(machine)]
     findings += _ports(machine, ports)
-    findings += [_account(machine), _database(machine)]
+    findings += [_account(machine), *_database(machine), *_host(machine), *_parts(machine)]
     return findings + list(_cards(machine, variant))
 
 
@@ -229,9 +231,11 @@ def _account(machine: Machine) -> Finding:
     )
 
 
-def _database(machine: Machine) -> Finding:
+def _database(machine: Machine) -> Iterator[Finding]:
+    if any(part.setting == "DATABASE_URL" for part in machine.parts):
+        return  # none of our own is made: see _parts
     found = bool(machine.postgres_clusters)
-    return Finding(
+    yield Finding(
         "postgresql",
         "warn" if found else "ok",
         "PostgreSQL: " + ("на машине есть другие базы, их не трогаем" if found else "других баз нет"),
@@ -239,6 +243,45 @@ def _database(machine: Machine) -> Finding:
         "Устройство использует свой кластер на своём порту; памяти должно хватать на оба" if found else "",
         "The appliance runs its own cluster on its own port; there must be memory for both" if found else "",
     )
+
+
+def _host(machine: Machine) -> Iterator[Finding]:
+    if machine.listens_on:
+        here = machine.listens_here
+        yield Finding(
+            "host",
+            "ok" if here else "refuse",
+            f"HOST={machine.listens_on}" + ("" if here else ": такого адреса у этой машины нет"),
+            f"HOST={machine.listens_on}" + ("" if here else ": this machine has no such address"),
+            "" if here else "Укажите адрес этой машины (ip -brief address) или уберите HOST: тогда любой",
+            "" if here else "Name an address of this machine (ip -brief address), or take HOST out: then it is any",
+        )
+
+
+def _parts(machine: Machine) -> Iterator[Finding]:
+    """What the company's own settings lead to; whether it does what is needed is tried before anything starts."""
+    for part in machine.parts:
+        old = part.version.isdigit() and int(part.version) < OLDEST_POSTGRES
+        fine = part.answers and not old
+        ru, en = ("отвечает", "answers") if part.answers else ("не отвечает", "does not answer")
+        shown = f"{part.setting}: {part.address}"
+        remedy_ru, remedy_en = (
+            f"Проверьте {part.setting}, сеть и межсетевой экран",
+            f"Check {part.setting}, network, firewall",
+        )
+        if old:
+            remedy_ru = f"Нужен PostgreSQL {OLDEST_POSTGRES} или новее; или уберите DATABASE_URL: тогда свой"
+            remedy_en = (
+                f"PostgreSQL {OLDEST_POSTGRES} or newer is needed; or take DATABASE_URL out: then one of our own"
+            )
+        yield Finding(
+            part.setting.lower(),
+            "ok" if fine else "refuse",
+            f"{shown} {ru}" + (f", PostgreSQL {part.version}" if part.version else ""),
+            f"{shown} {en}" + (f", PostgreSQL {part.version}" if part.version else ""),
+            "" if fine else remedy_ru,
+            "" if fine else remedy_en,
+        )
 
 
 def _cards(machine: Machine, variant: str) -> Iterator[Finding]:

@@ -7,12 +7,15 @@ import os
 import platform
 import re
 import shutil
+import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from installer.ports import is_free
+from installer.preflight import given
 
 NVIDIA_VENDOR = "0x10de"
 PROBE_BYTES = 64 * 1024 * 1024
@@ -29,6 +32,16 @@ class Card:
     free_mb: int
     compute: float
     driver: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the company's that a setting names. version: empty where it could not be asked."""
+
+    setting: str
+    address: str
+    answers: bool
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,9 @@ class Machine:
     postgres_clusters: tuple[str, ...]
     nvidia_hardware: bool
     cards: tuple[Card, ...] = field(default=())
+    parts: tuple[Part, ...] = field(default=())
+    listens_on: str = ""
+    listens_here: bool = True
 
     @property
     def card(self) -> Card | None:
@@ -71,16 +87,23 @@ class Machine:
         """A recording, as `dump` writes it."""
         data = json.loads(text)
         cards = tuple(Card(**card) for card in data.pop("cards", ()))
+        parts = tuple(Part(**part) for part in data.pop("parts", ()))
         for name in ("cpu_flags", "ports_taken", "postgres_clusters"):
             data[name] = tuple(data[name])
-        return cls(**data, cards=cards)
+        return cls(**data, cards=cards, parts=parts)
 
     def dump(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False, indent=1)
 
 
-def gather(ports: tuple[int, ...], folder: Path, *, measure_disk: bool = True) -> Machine:
-    """Look at this machine. The one thing written is a probe file for the disk's speed, and that is removed."""
+def gather(
+    ports: tuple[int, ...], folder: Path, *, measure_disk: bool = True, settings: Mapping[str, str] | None = None
+) -> Machine:
+    """Look at this machine. The one thing written is a probe file for the disk's speed, and that is removed.
+
+    settings: those that are given before the installation. Raises ValueError that names one that is no address.
+    """
+    settings = settings or {}
     system = platform.freedesktop_os_release()
     place = next(part for part in (folder, *folder.parents) if part.is_dir())
     return Machine(
@@ -104,7 +127,43 @@ def gather(ports: tuple[int, ...], folder: Path, *, measure_disk: bool = True) -
         postgres_clusters=tuple(str(path) for path in sorted(Path("/var/lib/postgresql").glob("*/*/PG_VERSION"))),
         nvidia_hardware=any(_is_nvidia(device) for device in Path("/sys/bus/pci/devices").glob("*")),
         cards=cards(_nvidia_smi()),
+        parts=tuple(_part(name, host, port, settings[name]) for name, host, port in given.parts(settings)),
+        listens_on=settings.get("HOST", ""),
+        listens_here=_is_here(settings.get("HOST") or "0.0.0.0"),
     )
+
+
+def _part(setting: str, host: str, port: int, address: str) -> Part:
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except OSError:
+        return Part(setting, f"{host}:{port}", answers=False)
+    version = _postgres_version(address) if setting == "DATABASE_URL" else ""
+    return Part(setting, f"{host}:{port}", answers=True, version=version)
+
+
+def _postgres_version(address: str) -> str:
+    """Of a server that lets us in, as far as this Python can ask it; a bare system's cannot, the installation will."""
+    try:
+        import psycopg
+    except ImportError:
+        return ""
+    try:
+        with psycopg.connect(address, connect_timeout=5) as connection:
+            return str(connection.info.server_version // 10_000)
+    except psycopg.Error:
+        return ""
+
+
+def _is_here(host: str) -> bool:
+    """Whether the API could listen on it: an address or a name of this machine."""
+    try:
+        kind, *_, place = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(kind) as probe:
+            probe.bind(place)
+    except OSError:
+        return False
+    return True
 
 
 def installed_version(root: Path = Path("/opt/call-analytics")) -> str:

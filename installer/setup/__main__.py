@@ -6,13 +6,14 @@ import argparse
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from installer import accounts
-from installer.preflight import checks, facts, report
+from installer.preflight import checks, facts, given, report
 from installer.setup import alone, layout
 from installer.setup.step import Journal, Step, StepFails, language
 from installer.setup.tree import Tree
@@ -30,8 +31,9 @@ def options() -> argparse.Namespace:
     known = argparse.ArgumentParser(prog="./install", description="Install or upgrade Call Analytics on this machine.")
     known.add_argument("--bundle", type=Path, required=True, help=argparse.SUPPRESS)
     known.add_argument("--called-from", type=Path, default=Path(), help=argparse.SUPPRESS)
-    known.add_argument("--port", type=int, default=8000, help="port of the API")
-    known.add_argument("--language", choices=("ru", "en"), default=language())
+    known.add_argument("--settings", type=Path, help="the company's own settings, taken by the first installation")
+    known.add_argument("--port", type=int, help="port of the API; 8000 where nothing says so")
+    known.add_argument("--language", choices=("ru", "en"))
     known.add_argument("--name", default=os.uname().nodename, help="name that browsers will use, for the certificate")
     known.add_argument("--tls-cert", type=Path, help="the company's certificate (PEM, with its chain)")
     known.add_argument("--tls-key", type=Path, help="its key (PEM)")
@@ -41,10 +43,35 @@ def options() -> argparse.Namespace:
     )
     known.add_argument("--admin", default="admin@localhost.localdomain", help="e-mail of the first administrator")
     chosen = known.parse_args()
-    for name in ("tls_cert", "tls_key", "join"):
+    for name in ("settings", "tls_cert", "tls_key", "join"):
         if file := getattr(chosen, name):
             setattr(chosen, name, chosen.called_from / file)
+    try:
+        _take_given(chosen)
+    except (OSError, ValueError, given.Unreadable) as error:
+        known.error(str(error))
     return chosen
+
+
+def _take_given(chosen: argparse.Namespace) -> None:
+    """What the line does not say, the company's settings may. Raises OSError, ValueError, Unreadable."""
+    chosen.given = {}
+    if not is_settled() and not chosen.join:
+        place = chosen.settings or layout.CONFIG / "appliance.env"
+        chosen.given = given.read(place) if chosen.settings or place.exists() else {}
+    spoken = chosen.given.pop("APPLIANCE_LANG", "")
+    chosen.language = chosen.language or (spoken if spoken in {"ru", "en"} else language())
+    chosen.port = chosen.port or int(chosen.given.pop("PORT", "") or facts_of_settings().get("PORT", "8000"))
+    certificate, key = chosen.given.pop("TLS_CERT_FILE", ""), chosen.given.pop("TLS_KEY_FILE", "")
+    if certificate and not (chosen.tls_cert or chosen.http):
+        chosen.tls_cert, chosen.tls_key = Path(certificate), Path(key) if key else None
+    if bool(chosen.tls_cert) != bool(chosen.tls_key):
+        raise ValueError("--tls-cert, --tls-key: the one with the other (TLS_CERT_FILE, TLS_KEY_FILE)")
+
+
+def is_settled() -> bool:
+    """Whether an installation wrote the settings that are there; else they may be the company's, from before it."""
+    return "DEMO" in facts_of_settings()
 
 
 class Preparation:
@@ -58,6 +85,7 @@ class Preparation:
         layout.LOGS.mkdir(parents=True, exist_ok=True)
         self.journal = Journal(layout.LOGS / "install.log", chosen.language, STEPS)
         self.language = chosen.language
+        self.chosen = chosen
         self.join: Path | None = chosen.join
         self.node = bool(chosen.join) or "NODE_NAME" in facts_of_settings()
 
@@ -104,9 +132,20 @@ class Preparation:
                 else f"{self.join} is no join file. It is made on the first machine by: call-analytics node add"
             ) from None
 
+    def refuse_certificate(self) -> None:
+        """Raises StepFails where the company's certificate and key are not there, or not each other's."""
+        cert, key = self.chosen.tls_cert, self.chosen.tls_key
+        if cert:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
+            except (OSError, ssl.SSLError) as error:
+                ru = f"{cert}, {key}: нужны сертификат с цепочкой и его ключ без пароля, в PEM ({error})"
+                en = f"{cert}, {key}: a certificate with its chain and its key without a password, in PEM ({error})"
+                raise StepFails(ru if self.language == "ru" else en) from None
+
     def examine(self, port: int) -> None:
         ports = () if self.node else (port,)  # a further machine serves nobody
-        machine = facts.gather(ports, layout.DATA)
+        machine = facts.gather(ports, layout.DATA, settings=self.chosen.given)
         findings = checks.decide(machine, self.about["variant"], ports, self.about["built_at"])
         self.journal.say(report.as_text(machine, findings, self.about["variant"], self.language))
         fits = (machine.os_id, machine.os_version) == (self.about["os_id"], self.about["os_version"])
@@ -228,6 +267,7 @@ def main() -> None:
         with alone.held():
             preparation.refuse_downgrade()
             preparation.refuse_join()
+            preparation.refuse_certificate()
             preparation.examine(chosen.port)
             for step in preparation.steps():
                 preparation.journal.take(step)

@@ -17,8 +17,8 @@ from installer.bundle import seal
 from installer.preflight import facts as preflight_facts
 from installer.preflight.facts import Machine
 from installer.preflight.plan import NothingFits, Plan, plan
-from installer.setup import alone, carried, layout, unfinished
-from installer.setup.__main__ import BUSY, Preparation, options
+from installer.setup import alone, carried, layout, taken, unfinished
+from installer.setup.__main__ import BUSY, Preparation, is_settled, options
 from installer.setup.step import Journal, Step, StepFails
 from installer.setup.tree import Tree, facts, write_units
 from installer.setup.upgrade import Upgrade
@@ -54,6 +54,8 @@ class Commissioning:
             Step("включение выпуска", "switching to the release", lambda: False, self._switch),
             Step("запуск", "start", self._serves, self.tree.start),
         ]
+        if self.chosen.given:
+            own_part.insert(0, Step("ваши настройки", "your settings", lambda: False, self._check_given))
         if self.chosen.join:
             return joining + shared
         if self.preparation.node:
@@ -95,8 +97,11 @@ class Commissioning:
             certificate.make(folder, self.chosen.name, _addresses())
         (folder / "server.key").chmod(0o600)  # the API's user gets it at the start
 
+    def _check_given(self) -> None:
+        taken.check(self.chosen.given, self.chosen.language)
+
     def _has_settings(self) -> bool:
-        return "PORT" in facts()
+        return is_settled()
 
     def _join(self) -> None:
         """Become a further machine: what is its own, and what the first one told."""
@@ -131,12 +136,13 @@ class Commissioning:
 
     def _write_settings(self) -> None:
         """What an operator chose; secrets and inner addresses are added at the first start, as everywhere."""
-        chosen = {"PORT": str(self.chosen.port), **self._own_settings()}
+        chosen = taken.together(self._own_settings(), self.chosen.given) | {"PORT": str(self.chosen.port)}
         if not self.chosen.http:
             chosen |= {name: str(layout.CONFIG / "tls" / file) for name, file in TLS_FILES.items()}
-        file = layout.CONFIG / "appliance.env"
-        file.touch(mode=0o600)
-        file.write_text("".join(f"{name}={value}\n" for name, value in sorted(chosen.items())), encoding="utf-8")
+        part = layout.CONFIG / "appliance.part"
+        part.touch(mode=0o600)
+        part.write_text("".join(f"{name}={value}\n" for name, value in sorted(chosen.items())), encoding="utf-8")
+        part.replace(layout.CONFIG / "appliance.env")  # the company's own may have been there
 
     def _switch(self) -> None:
         layout.point_current_at(self.version)
