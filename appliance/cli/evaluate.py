@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,15 +96,16 @@ def speech(
     ] = None,
 ) -> None:
     """Word, speaker and role errors, language and speed of any weights on a set of recordings, side by side."""
-    from appliance.config import Settings
+    from appliance.config import Settings, card_environment
     from appliance.evaluation import report, speech_report
     from appliance.evaluation.sets import read_set
     from appliance.evaluation.systems import systems
     from appliance.evaluation.transcripts import measure
 
     recordings = read_set(set_dir)
-    console, scores = Console(stderr=True), []
-    for system in systems(Settings.offline(), weights or ["demo"], engine or []):
+    console, scores, settings = Console(stderr=True), [], Settings.offline()
+    os.environ.update(card_environment(settings.gpu_device))
+    for system in systems(settings, weights or ["demo"], engine or []):
         with console.status(system.name) as status:
 
             def tell(recording: Recording, of: System = system, on: Status = status) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,11 +27,13 @@ def process(
     from rich.console import Console
 
     from appliance.cli import show
-    from appliance.config import Settings
+    from appliance.config import Settings, card_environment
 
     console = Console(stderr=True)
+    chosen = Settings.offline()
+    os.environ.update(card_environment(chosen.gpu_device))
     with console.status("...") as status:
-        result = run(Settings.offline(), file, direction.value, manager, status.update)
+        result = run(chosen, file, direction.value, manager, status.update)
     if as_json:
         typer.echo(json.dumps(result, ensure_ascii=False, indent=2))
     else:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance import __version__
+from installer import weights
 from installer.bundle import debs, seal, wheels
 from installer.failures import StepFailed
 from installer.preflight import plan
@@ -61,22 +62,23 @@ def main() -> None:
 
 
 def weights_of(profile: str, models: Path) -> list[Path]:
-    """The folders that hold what a memory profile names. Raises StepFailed where one is missing.
+    """The folders that hold what a memory profile names. Raises StepFailed where one is missing, or holds another kind.
 
-    A diarizer's is known by its config.yaml: its publisher lets nobody pass it on, so each company has its own.
+    A diarizer's may have any name: its publisher lets nobody pass it on, so each company has its own.
     """
     wanted = plan.profiles()[0][profile]
-    names = [name for name in (wanted["speech"], wanted.get("language_model")) if name and name != "demo"]
-    missing = [name for name in names if not (models / name).is_dir()]
+    kinds = {wanted["speech"]: "speech", wanted.get("language_model"): "language model"}
+    names = [name for name in kinds if name and name != "demo"]
+    missing = [name for name in names if weights.kind(models / name) != kinds[name]]
     if missing:
         raise StepFailed(
             step="weights",
-            reason=f"{models} has no folder {', '.join(missing)}: `appliance weights fetch`, "
+            reason=f"{models} has no such weights in a folder {', '.join(missing)}: `appliance weights fetch`, "
             "or the language model from its publisher",
         )
     folders = [models / name for name in names]
     if wanted["diarizer"] != "built-in":
-        found = sorted(file.parent for file in models.glob("*/config.yaml"))
+        found = sorted(folder for folder in models.iterdir() if weights.kind(folder) == "diarizer")
         folders += found[:1]
         if not found:
             _say("no diarizer's weights are carried: the built-in one will serve")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from installer import weights
 from installer.preflight.plan import Plan
 
 
@@ -17,7 +18,7 @@ def settings(folders: Sequence[Path], models: Path, made: Plan | None, *, is_nod
     asks the first one's language model.
     """
     chosen: dict[str, str] = {}
-    speech = sorted(folder for folder in folders if (folder / "model.bin").is_file())
+    speech = _of_kind(folders, "speech")
     planned = [folder for folder in speech if made and folder.name == made.speech]
     fits = made if planned or not speech else None  # it reckons with other weights than there are
     if speech:
@@ -26,7 +27,7 @@ def settings(folders: Sequence[Path], models: Path, made: Plan | None, *, is_nod
         chosen["SPEECH_WORKERS"] = str(fits.speech_workers)
     if fits and fits.speech_batch:
         chosen["SPEECH_BATCH_SIZE"] = str(fits.speech_batch)
-    diarizers = sorted(folder for folder in folders if (folder / "config.yaml").is_file())
+    diarizers = _of_kind(folders, "diarizer")
     if diarizers and made and made.diarizer == "pyannote":
         chosen["PYANNOTE_WEIGHTS"] = str(models / diarizers[0].name)
     if fits and not is_node and (language_model := _language_model(folders, fits)):
@@ -41,8 +42,12 @@ def settings(folders: Sequence[Path], models: Path, made: Plan | None, *, is_nod
     return chosen
 
 
+def _of_kind(folders: Sequence[Path], wanted: weights.Kind) -> list[Path]:
+    return sorted(folder for folder in folders if weights.kind(folder) == wanted)
+
+
 def _language_model(folders: Sequence[Path], made: Plan) -> Path | None:
-    named = (folder for folder in folders if folder.name == made.language_model and any(folder.glob("*.safetensors")))
+    named = (folder for folder in _of_kind(folders, "language model") if folder.name == made.language_model)
     return next(named, None)
 
 

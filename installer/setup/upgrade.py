@@ -96,9 +96,9 @@ class Upgrade:
             ) from None
         finally:
             self._let_in()
-        away_s = time.monotonic() - began
-        said = ("записи не принимались", "no recordings were taken for")
-        self.journal.say(f"  {said[0 if self.journal.language == 'ru' else 1]}: {away_s:.0f} s")
+        if not self.is_node:  # that takes none
+            away_s = round(time.monotonic() - began)
+            self._say(f"записи не принимались {away_s} с", f"no recordings were taken for {away_s} s")
         self._tidy_up()
 
     def resume(self, mark: Mark) -> None:

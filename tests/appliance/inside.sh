@@ -145,7 +145,8 @@ call-analytics status
 api processed "$call" | cmp - /root/call.json
 
 say "upgrade to the next version"
-/srv/next/install --language en
+/srv/next/install --language en | tee /tmp/upgrade.out
+grep 'no recordings were taken for' /tmp/upgrade.out
 call-analytics status
 [ "$(readlink /opt/call-analytics/current)" = releases/0.2.0 ]
 api /api/health | grep -q '"0.2.0"'

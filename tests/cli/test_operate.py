@@ -14,9 +14,12 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import delete
+from typer.testing import CliRunner
 
+from appliance.cli import app
+from appliance.config import settings
 from appliance.models import LlmChoice
-from appliance.services import readiness
+from appliance.services import doctor, readiness
 from appliance.store import db
 from installer.site import Site
 from tests.conftest import Running, _free_port, wait_until
@@ -139,6 +142,30 @@ def test_doctor_finds_a_sound_installation_sound(site: Site) -> None:
     assert set(found) == {"postgresql", "s3", "queue", "speech", "diarizer", "llm"}
     assert found["diarizer"]["found"].startswith("d-vector clustering: 2 voices in a sample call")
     assert found["s3"]["found"] == "put, get, range, signed link, delete"
+
+
+def test_doctor_sees_the_card_that_the_processes_have(
+    site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "appliance.env"
+    file.write_text(site.env_file.read_text() + "GPU_DEVICE=1\n")
+    monkeypatch.setenv("APPLIANCE_ENV_FILE", str(file))
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    settings.cache_clear()
+
+    def seen(_language: str, only: list[str]) -> list[doctor.Finding]:
+        told = "{CUDA_DEVICE_ORDER} {CUDA_VISIBLE_DEVICES}".format(**os.environ)
+        return [doctor.Finding(part, True, told) for part in only]
+
+    monkeypatch.setattr(doctor, "examine", seen)
+    said = CliRunner().invoke(app, ["doctor", "--data-dir", str(site.data_dir), "--json", "--part", "diarizer"])
+    settings.cache_clear()
+    assert [(one["part"], one["found"]) for one in json.loads(said.stdout)] == [("diarizer", "PCI_BUS_ID 1")]
+
+
+def test_doctor_tries_one_part_alone(site: Site) -> None:
+    done = run(site, "doctor", "--json", "--part", "s3", "--part", "queue")
+    assert [one["part"] for one in json.loads(done.stdout)] == ["s3", "queue"]
 
 
 def test_doctor_says_which_part_is_to_blame_and_what_to_do(site: Site) -> None:

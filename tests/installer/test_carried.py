@@ -90,8 +90,11 @@ def test_a_further_machine_and_one_without_a_card(models: Path) -> None:
 def test_a_bundle_carries_what_its_profile_names(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert weights_of("24", models) == [models / name for name in ("large-v3", "Qwen3-14B-AWQ", "community-1")]
     assert weights_of("cpu-small", models) == []
-    with pytest.raises(StepFailed, match="no folder Qwen3-8B-AWQ"):
+    with pytest.raises(StepFailed, match="in a folder Qwen3-8B-AWQ"):
         weights_of("16", models)
+    (models / "Qwen3-14B-AWQ" / FILES["Qwen3-14B-AWQ"]).rename(models / "Qwen3-14B-AWQ" / "model.gguf")
+    with pytest.raises(StepFailed, match="in a folder Qwen3-14B-AWQ"):  # what vLLM does not load
+        weights_of("24", models)
     (models / "community-1" / "config.yaml").unlink()
     assert weights_of("8", models) == [models / "large-v3-turbo"]
     assert "no diarizer" in capsys.readouterr().out
