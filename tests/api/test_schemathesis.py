@@ -95,7 +95,7 @@ def archive(own: Running, tokens: dict[str, str]) -> dict[str, Any]:
 
 
 KEPT = 3
-"""Calls of each manager that nobody is let delete; besides three for each role: to change and to delete, one or many."""
+"""Calls of each manager that nobody is let delete; besides three for each role: to change, to delete, one or many."""
 
 CALL = "/api/calls/{call_id}"
 READ = {f"GET {CALL}", f"GET {CALL}/ai-analysis", f"GET {CALL}/ai-analysis/versions", "POST /api/calls/export"}
