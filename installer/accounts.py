@@ -69,10 +69,10 @@ def ensure(data_dir: Path, report: Callable[[str], None]) -> None:
     if os.geteuid() != 0:
         return
     if closed := out_of_reach(data_dir):
-        report(f"without users of their own, since {closed} is closed to others")
+        report(f"no users of their own, {closed} is closed to others / без отдельных пользователей: {closed} закрыта")
         return
     if commands := missing():
-        report("making an account for each process")
+        report("making an account for each process / учётная запись для каждого процесса")
     for command in commands:
         # Another start beside this one may be about it, too.
         subprocess.run(command, env={**os.environ, "PATH": SBIN}, capture_output=True, check=False)

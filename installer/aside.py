@@ -42,7 +42,7 @@ def put_back(site: Site, report: Callable[[str], None]) -> None:
     with _held(mark):
         if mark.stat().st_size == 0:
             raise _half(site)
-        report("a restore was cut off: putting back what was there")
+        report("a restore was cut off: putting back what was there / восстановление прервали: прежнее возвращается")
         for scratch in site.data_dir.glob(f"{SCRATCH}*"):
             _remove(scratch)
         _put_back(site, mark)
@@ -145,7 +145,7 @@ def set_aside(site: Site, names: tuple[str, ...], report: Callable[[str], None])
             yield
         except BaseException:
             with suppress(OSError):  # of a connection that was cut: nobody reads it
-                report("that failed: putting back what was there")
+                report("that failed: putting back what was there / не удалось: прежнее возвращается")
             _put_back(site, mark)
             raise
         os.sync()  # what is new must be as safe as the old before nothing leads back

@@ -87,15 +87,15 @@ def make(site: Site, vault: Vault, report: Report, keep: int = 0) -> str:
         _remove(vault, known, objects=False)
         made_at = datetime.now(UTC)
         name = f"{made_at:%Y%m%dT%H%M%SZ}"
-        report("the database")
+        report("the database / база данных")
         dump = Path(scratch) / "database.dump"
         counts, keys = _dump(postgres.owner_address(site), dump)
         secrets = [site.data_dir / each for each in SECRETS]  # an external database has no owner here
         files = {dump.name: dump} | {file.name: file for file in secrets if file.exists()}
-        report("recordings, as far as they are new")
+        report("recordings, as far as they are new / новые записи")
         before = Manifest.of(vault, known[-1]).objects if known else {}
         objects, gone = _copy_objects(site, keys, vault, before, Path(scratch))
-        report("the database and the secrets")
+        report("the database and the secrets / база и секреты")
         for each, file in files.items():
             vault.put(f"{name}/{each}", file)
         digests = {each: digest(file) for each, file in files.items()}

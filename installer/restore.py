@@ -36,10 +36,10 @@ def restore(vault: Vault, name: str, data_dir: Path, report: Report, *, bundled:
     site = Site(data_dir.resolve())
     with aside.in_nothing(site, report):
         with tempfile.TemporaryDirectory(prefix=aside.SCRATCH, dir=site.data_dir) as scratch:
-            report("checking every file of the backup")
+            report("checking every file of the backup / проверка каждого файла копии")
             manifest = backup.check(vault, name, Path(scratch))
             _fill(vault, name, site, manifest, report, Path(scratch), bundled=bundled)
-            report("starting its API, to see that it answers")
+            report("starting its API, to see that it answers / пробный запуск API")
             stack.try_api(site)
         stack.down(site.data_dir)
     return manifest
@@ -64,13 +64,13 @@ def replace(vault: Vault, name: str, data_dir: Path, report: Report) -> Manifest
     if supervisor.is_running(site):
         raise StillRunning
     with tempfile.TemporaryDirectory(prefix=aside.SCRATCH, dir=site.data_dir) as scratch:
-        report("checking every file of the backup")
+        report("checking every file of the backup / проверка каждого файла копии")
         manifest = backup.check(vault, name, Path(scratch))
         port = _port(site)
         with aside.set_aside(site, REPLACED, report):
             _fill(vault, name, site, manifest, report, Path(scratch), port=port)
             return_point.forget(site)  # a later upgrade that fails must not return to what was here before
-            report("starting its API, to see that it answers")
+            report("starting its API, to see that it answers / пробный запуск API")
             stack.try_api(site)  # to nobody else: what it took would be lost where the old is put back
             stack.down(site.data_dir)
     return manifest
@@ -105,19 +105,19 @@ def _fill(
         place.write_text("".join(x for x in lines if not (bundled and x.split("=")[0] in ELSEWHERE)), encoding="utf-8")
         copy.unlink()
     stack.up(site.data_dir, port or _port(site), report, demo=_is_demo(site), infrastructure_only=True, restoring=True)
-    report("the database")
+    report("the database / база данных")
     address = postgres.owner_address(site)
     dump = scratch / "database.dump"
     vault.fetch(f"{name}/{dump.name}", dump)
     backup.load(dump, address)
     dump.unlink()
-    report(f"{len(manifest.objects)} recordings")
+    report(f"{len(manifest.objects)} recordings / записи: {len(manifest.objects)}")
     client, bucket = stack.store_of(site)
     copy = scratch / "object"
     for key in manifest.objects:
         vault.fetch(OBJECTS + key, copy)
         client.fput_object(bucket, key, str(copy), part_size=PART_BYTES)
-    report("comparing what is there with what was backed up")
+    report("comparing what is there with what was backed up / сверка с копией")
     _compare(address, manifest, client, bucket, copy)
     stack.migrate(site)
     with psycopg.connect(address, connect_timeout=5) as connection:

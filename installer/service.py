@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 from installer import stack, supervisor
+from installer.language import spoken
 from installer.site import Site
 
 LOOK_EVERY_S = 20.0
@@ -49,7 +50,7 @@ def _up(data_dir: Path, port: int, report: stack.Report, stopping: threading.Eve
         try:
             return stack.up(data_dir, port, report)
         except ReleaseDiffers as error:
-            report(str(error))
+            report(error.message(spoken()))
             stopping.wait(LOOK_EVERY_S)
     stack.down(data_dir)
     return None

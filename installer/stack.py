@@ -59,7 +59,7 @@ def up(
         return _up_node(site, port, report)
     if not supervisor.is_running(site):
         _prepare(site, port, report, demo=demo, serves=not infrastructure_only)
-        report("starting PostgreSQL and the object store")
+        report("starting PostgreSQL and the object store / запуск PostgreSQL и хранилища записей")
         supervisor.start(site)
     elif not infrastructure_only:
         _adopt_port(site, port, demo=demo)
@@ -73,9 +73,9 @@ def up(
         return site
     started_before = _application_is_current(site)
     if not started_before:
-        report("bringing the database up to date")
+        report("bringing the database up to date / обновление базы данных")
         migrate(site)
-        report("starting the API and the workers")
+        report("starting the API and the workers / запуск API и обработчиков")
         for name in supervisor.APPLICATION:
             supervisor.restart_program(site, name)
     wait_for("api", site, lambda: answer(site, "/api/ready"))
@@ -87,14 +87,14 @@ def _up_node(site: Site, port: int, report: Report) -> Site:
     if not supervisor.is_running(site):
         _prepare(site, port, report, demo=False, serves=False)
         supervisor.start(site)
-    report("asking the first machine's database")
+    report("asking the first machine's database / связь с базой первой машины")
     wait_for("database", site, lambda: _database_answers(site))
     nodes.check_release(site)
     since = nodes.now(site)
     if _application_is_current(site):
         since -= RECENTLY
     else:
-        report("starting the workers")
+        report("starting the workers / запуск обработчиков")
         for name in supervisor.application(site):
             supervisor.restart_program(site, name)
     wait_for("workers", site, lambda: nodes.check_heard(site, since))
@@ -140,7 +140,7 @@ def _prepare(site: Site, port: int, report: Report, *, demo: bool, serves: bool)
         nodes.certify(site)
     if site.own_database:
         if not (site.postgres_data / "PG_VERSION").exists():
-            report("creating the database cluster")
+            report("creating the database cluster / создание кластера базы данных")
         postgres.initialise(site)
         postgres.take_certificate(site)
     if site.own_store:

@@ -25,6 +25,7 @@ from installer.site import Site
 # make exports what its demonstration goes by: the tests have installations of their own, and leave that one alone.
 for name in ("DATA_DIR", "PORT"):
     os.environ.pop(name, None)
+os.environ.setdefault("LANG", "C.UTF-8")  # English, where nobody says otherwise
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "samples"

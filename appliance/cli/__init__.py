@@ -17,6 +17,7 @@ from appliance.cli import (
     bundle,
     erase,
     evaluate,
+    language,
     llm,
     node,
     operate,
@@ -25,15 +26,20 @@ from appliance.cli import (
     reanalyse,
     seed,
     serve,
-    show,
     stack,
     uninstall,
     users,
     weights,
 )
 from appliance.errors import ApplianceError, EngineError
+from installer.language import spoken
 
-app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_show_locals=False)
+app = typer.Typer(
+    help="Call Analytics on this machine / Система анализа звонков на этой машине",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_show_locals=False,
+)
 for group in (users.app, audit.app, llm.app, reanalyse.app):
     group.callback()(operate.find_settings)
 app.add_typer(users.app, name="users")
@@ -70,8 +76,13 @@ def main() -> None:
     """Run a command; a failure that has a sentence is told in one, in the operator's language."""
     logs.configure("warning", "cli")  # to stderr: stdout is the command's answer
     try:
-        app()
-    except ApplianceError as error:
-        sys.exit(f"appliance: {error.message(show.language())}")
-    except EngineError as error:
-        sys.exit(f"appliance: {error}")
+        sys.exit(language.command_line(app)(standalone_mode=False))
+    except typer.TyperException as error:
+        if not str(error).strip():  # asked for nothing: its help was shown
+            sys.exit(2)
+        typer.echo(f"appliance: {language.complaint(error)} ({language.where_to_look(error)})", err=True)
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit(language.ours(("Прервано.", "Aborted.")))
+    except (ApplianceError, EngineError) as error:
+        sys.exit(f"appliance: {error.message(spoken())}")

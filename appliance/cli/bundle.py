@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="The archive that a machine is installed from.")
+from appliance.cli.language import ours
+
+app = typer.Typer(no_args_is_help=True, help="The archive that a machine is installed from / Комплект для установки.")
 
 
 @app.callback()
@@ -17,10 +19,16 @@ def _group() -> None:
 
 @app.command()
 def verify(
-    folder: Annotated[Path, typer.Argument(help="The unpacked bundle")],
-    key: Annotated[Path | None, typer.Option(help="The vendor's public key, got by another way")] = None,
+    folder: Annotated[Path, typer.Argument(help="The unpacked bundle / Папка распакованного комплекта")],
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            help="The vendor's public key, got by another way / Открытый ключ поставщика, полученный отдельно"
+        ),
+    ] = None,
 ) -> None:
-    """Check every file of a bundle and its signature; the fingerprint is to be compared with the vendor's."""
+    """Check every file and the signature of a bundle / Проверить файлы и подпись комплекта."""
     from installer.bundle import seal
 
-    typer.echo(f"Every file is sound, signed by {seal.verify(folder, key)}")
+    signer = seal.verify(folder, key)
+    typer.echo(ours((f"Все файлы целы, подписал {signer}", f"Every file is sound, signed by {signer}")))

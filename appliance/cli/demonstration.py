@@ -13,8 +13,10 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from websockets.sync.client import connect
 
 from appliance.cli import show
+from appliance.cli.language import ours
 from appliance.errors import ApplianceError
 from appliance.services.demo_data import ADMIN, PASSWORD, dialogues
+from installer.language import spoken
 
 PATIENCE_S = 600
 
@@ -41,20 +43,26 @@ def told_about(recording: Path) -> dict[str, str]:
 
 def run(console: Console, base_url: str, recording: Path) -> None:
     """Log in, upload, follow, show."""
-    with httpx.Client(base_url=base_url, timeout=60, headers={"Accept-Language": show.language()}) as http:
+    with httpx.Client(base_url=base_url, timeout=60, headers={"Accept-Language": spoken()}) as http:
         answer = http.post("/api/auth/login", json={"email": ADMIN, "password": PASSWORD})
         answer.raise_for_status()
         token = answer.json()["token"]
         http.headers["Authorization"] = f"Bearer {token}"
         address = base_url.replace("http", "ws", 1) + "/ws/calls"
         with connect(address, subprotocols=["bearer", token]) as socket:  # type: ignore[list-item]
-            console.print(f"Uploading [bold]{recording.name}[/bold] ({recording.stat().st_size // 1024} KiB)")
+            console.print(
+                f"{ours(('Загружается', 'Uploading'))} [bold]{recording.name}[/bold] "
+                f"({recording.stat().st_size // 1024} KiB)"
+            )
             call_id = upload(http, recording)
             follow(console, socket, call_id)
         call = http.get(f"/api/calls/{call_id}").raise_for_status().json()
     show.call(console, call)
-    console.print(f"API and documentation: [link]{base_url}/docs[/link]  ({ADMIN} / {PASSWORD})")
-    console.print("The appliance keeps running; stop it with: make stop")
+    where = ours(("API и документация", "API and documentation"))
+    console.print(f"{where}: [link]{base_url}/docs[/link]  ({ADMIN} / {PASSWORD})")
+    console.print(
+        ours(("Система продолжает работать; остановить: make stop", "The appliance keeps running; stop it: make stop"))
+    )
 
 
 def upload(http: httpx.Client, recording: Path) -> str:

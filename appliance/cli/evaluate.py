@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from appliance.cli import operate
+from appliance.cli.language import ours
+from appliance.cli.measures import heading
 from appliance.cli.show import wide
 from appliance.cli.stack import DataDir
 
@@ -21,18 +23,29 @@ if TYPE_CHECKING:
     from appliance.evaluation.sets import Recording
     from appliance.evaluation.systems import System
 
-app = typer.Typer(no_args_is_help=True, help="Offline evaluation.")
+app = typer.Typer(no_args_is_help=True, help="Measures of quality / Измерение качества.")
 
 WIDE = 200
+
+DIALOGUES_HELP = (
+    "Folder (or file) of labelled dialogues; the built-in ones where left out / "
+    "Папка или файл размеченных разговоров; иначе встроенные"
+)
+REPORT_HELP = (
+    "Folder for report.md, report.html, figures.json (English) / "
+    "Папка для report.md, report.html, figures.json (на английском)"
+)
 
 WEIGHTS = Path(__file__).parent.parent.parent / "weights" / "demo"
 
 
 @app.command("demo-weights")
 def demo_weights(
-    data_dir: Annotated[Path, typer.Option(envvar="DATA_DIR")] = Path("var"),
+    data_dir: Annotated[
+        Path, typer.Option(envvar="DATA_DIR", help="Where everything that changes is kept / Папка установки")
+    ] = Path("var"),
 ) -> None:
-    """Word error rate of the demo weights in both engines, on sentences and voice settings they never heard."""
+    """Word error rate of the demo weights in both engines / Ошибки демонстрационных весов в обоих движках."""
     from appliance.engines.speech.demo_weights import FOLDER, GGML_FILE, materialise
     from appliance.engines.speech.weights import open_engine
     from appliance.evaluation.demo_weights import mixes
@@ -43,11 +56,11 @@ def demo_weights(
     items = list(mixes(WEIGHTS))
     console, table = (
         Console(),
-        Table("engine", "set", "calls", "words", "WER", "CER", "language right", "real-time factor"),
+        Table(*map(heading, ("engine", "set", "calls", "words", "WER", "CER", "language right", "real-time factor"))),
     )
     for path in (home / FOLDER, home / GGML_FILE):
         engine = open_engine(path)
-        with console.status(f"{engine.name}: {len(items)} calls"):
+        with console.status(f"{engine.name}: {len(items)}"):
             for score in evaluate(engine, items, ("ru", "en", "kk")):
                 rates = (score.word_error_rate, score.character_error_rate, score.language_accuracy)
                 counts = (str(score.items), str(score.words))
@@ -59,17 +72,22 @@ def demo_weights(
 
 @app.command("make-set")
 def make_set(
-    out: Annotated[Path, typer.Option(help="Folder to write recordings and references to")],
-    synthetic: Annotated[int | None, typer.Option(min=1, help="How many invented calls, spoken by espeak-ng")] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write the set to / Куда записать набор")],
+    synthetic: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many invented calls, spoken by espeak-ng / Сколько выдуманных звонков"),
+    ] = None,
     from_calls: Annotated[
-        int | None, typer.Option(min=1, help="At most so many of this site's calls that a person has corrected")
+        int | None,
+        typer.Option(min=1, help="At most so many calls that a person has corrected / Сколько исправленных звонков"),
     ] = None,
     variant: Annotated[
-        list[str] | None, typer.Option(help="Of invented calls: mono or stereo, clean, telephone or noise: mono-clean")
+        list[str] | None,
+        typer.Option(help="Of invented calls, such as mono-clean / Вид выдуманных звонков, например mono-clean"),
     ] = None,
     data_dir: DataDir = Path("var"),
 ) -> None:
-    """Make a set to evaluate on."""
+    """Make a set to evaluate on / Создать набор для измерений."""
     from appliance.evaluation import site_calls
     from appliance.evaluation import synthetic as invented
 
@@ -79,23 +97,28 @@ def make_set(
         operate.find_settings(data_dir)
         made = site_calls.make(from_calls, out)
     else:
-        raise typer.BadParameter("either --synthetic or --from-calls")
+        raise typer.BadParameter(ours(("либо --synthetic, либо --from-calls", "either --synthetic or --from-calls")))
     written = sum(1 for _ in made)
-    typer.echo(f"{out}: {written} recordings")
+    typer.echo(ours((f"{out}: записей {written}", f"{out}: {written} recordings")))
 
 
 @app.command()
 def speech(
-    set_dir: Annotated[Path, typer.Option("--set", help="Folder of recordings and references")],
+    set_dir: Annotated[
+        Path, typer.Option("--set", help="Folder of recordings and references / Папка записей с эталонами")
+    ],
     weights: Annotated[
-        list[str] | None, typer.Option(help="Folder, ggml file, or demo (in both engines); give it again to compare")
+        list[str] | None,
+        typer.Option(
+            help="Folder, ggml file or demo; again to compare / Папка, файл ggml или demo; ещё раз для сравнения"
+        ),
     ] = None,
-    engine: Annotated[list[str] | None, typer.Option(help="Only these engines: faster-whisper, whisper.cpp")] = None,
-    report_dir: Annotated[
-        Path | None, typer.Option("--report", help="Write report.md, report.html, figures.json")
+    engine: Annotated[
+        list[str] | None, typer.Option(help="Only these engines: faster-whisper, whisper.cpp / Только эти движки")
     ] = None,
+    report_dir: Annotated[Path | None, typer.Option("--report", help=REPORT_HELP)] = None,
 ) -> None:
-    """Word, speaker and role errors, language and speed of any weights on a set of recordings, side by side."""
+    """Word, speaker and role errors and speed of any weights, side by side / Ошибки и скорость весов на наборе."""
     from appliance.config import Settings, card_environment
     from appliance.evaluation import report, speech_report
     from appliance.evaluation.sets import read_set
@@ -119,7 +142,7 @@ def speech(
 
 
 def _print(grid: Grid) -> None:
-    table = Table(*grid.headings, title=grid.title, title_justify="left")
+    table = Table(*map(heading, grid.headings), title=heading(grid.title), title_justify="left")
     for row in grid.rows:
         table.add_row(*row)
     wide(WIDE).print(table)
@@ -127,17 +150,20 @@ def _print(grid: Grid) -> None:
 
 @app.command()
 def analysis(
-    set_dir: Annotated[
-        Path | None, typer.Option("--set", help="Folder (or file) of labelled dialogues; this project's where left out")
-    ] = None,
-    profiles: Annotated[str, typer.Option(help="Profiles to compare, such as builtin,local,openai")] = "builtin",
-    report_dir: Annotated[
-        Path | None, typer.Option("--report", help="Write report.md, report.html, figures.json")
-    ] = None,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help="Calls at a time; 1: latency of one alone")] = 1,
+    set_dir: Annotated[Path | None, typer.Option("--set", help=DIALOGUES_HELP)] = None,
+    profiles: Annotated[
+        str, typer.Option(help="Profiles to compare, such as builtin,local,openai / Профили через запятую")
+    ] = "builtin",
+    report_dir: Annotated[Path | None, typer.Option("--report", help=REPORT_HELP)] = None,
+    parallel: Annotated[
+        int,
+        typer.Option(
+            min=1, max=64, help="Calls at a time; 1: latency of one alone / Сколько звонков сразу; 1: задержка одного"
+        ),
+    ] = 1,
     data_dir: DataDir = Path("var"),
 ) -> None:
-    """Agreement with labels, proofs, time and cost of profiles on labelled dialogues, side by side."""
+    """Agreement with labels, time and cost of profiles, side by side / Сравнить профили на размеченных звонках."""
     from appliance.evaluation import analysis_report, report
     from appliance.evaluation.analysis import measure, pairs
     from appliance.evaluation.dialogues import SHIPPED, load_dialogues
@@ -150,7 +176,7 @@ def analysis(
         with Console(stderr=True).status(name) as status:
 
             def tell(done: int, of: str = name, on: Status = status) -> None:
-                on.update(f"{of}: {done} of {len(dialogues)}")
+                on.update(f"{of}: {done} / {len(dialogues)}")
 
             runs.append(measure(name, analyst, dialogues, parallel=parallel, tell=tell))
     made = analysis_report.report(runs, pairs(runs), path.stem)
@@ -163,17 +189,26 @@ def analysis(
 
 @app.command()
 def masking(
-    failures: Annotated[bool, typer.Option(help="List what was missed and what was masked wrongly")] = False,
+    failures: Annotated[
+        bool, typer.Option(help="List what was missed and what was masked wrongly / Перечислить пропуски и лишнее")
+    ] = False,
 ) -> None:
-    """What the masker finds in labelled sentences before a cloud model would see them, and what it masks wrongly."""
+    """What the masker finds in labelled sentences, and masks wrongly / Что скрывает маскирование и где ошибается."""
     from appliance.evaluation import masking
 
     console = Console()
-    for title, file in (("sentences", masking.DATA), ("names in lower case", masking.LOWER_CASE)):
+    sets = (
+        (("предложения", "sentences"), masking.DATA),
+        (("имена с маленькой буквы", "names in lower case"), masking.LOWER_CASE),
+    )
+    for title, file in sets:
         sentences = masking.load_sentences(file)
-        console.print(masking.table(masking.evaluate(sentences), title))
+        table = masking.table(masking.evaluate(sentences), ours(title))
+        for column in table.columns:
+            column.header = heading(str(column.header))
+        console.print(table)
+        words = ours(("пропущено", "missed")), ours(("лишнее", "wrong"))
         for sentence in sentences if failures else ():
-            for word, pieces in (("missed", masking.missed(sentence)), ("wrong", masking.wrong(sentence))):
+            for word, pieces in zip(words, (masking.missed(sentence), masking.wrong(sentence)), strict=True):
                 if pieces:
-                    told = f"{sentence.split} {word}: {pieces} in: {sentence.text}"
-                    console.print(told, markup=False, highlight=False)
+                    console.print(f"{sentence.split} {word}: {pieces}: {sentence.text}", markup=False, highlight=False)

@@ -11,7 +11,8 @@ import typer
 from rich.table import Table
 
 from appliance.cli import show
-from appliance.cli.operate import adopt, ours
+from appliance.cli.language import ours
+from appliance.cli.operate import adopt
 from appliance.cli.stack import DataDir
 
 if TYPE_CHECKING:
@@ -110,11 +111,10 @@ def list_nodes(
         typer.echo(json.dumps([asdict(each) for each in found], ensure_ascii=False, indent=2))
         return
     heads = (
-        ("машина", "адрес", "состояние", "речь", "анализ", "звонков", "версия")
-        if show.language() == "ru"
-        else ("node", "address", "state", "speech", "analysis", "calls", "version")
+        ("машина", "адрес", "состояние", "речь", "анализ", "звонков", "версия"),
+        ("node", "address", "state", "speech", "analysis", "calls", "version"),
     )
-    table = Table(*heads)
+    table = Table(*ours(heads))
     for each in found:
         heard = ("-" if s is None else f"{s:.0f} s" for s in (each.speech_silent_s, each.analysis_silent_s))
         table.add_row(

@@ -16,9 +16,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from appliance.cli import show
+from appliance.cli.language import ours
 from appliance.cli.stack import DataDir
 from appliance.errors import ApplianceError
+from installer.language import spoken
 
 if TYPE_CHECKING:
     from appliance.services.readiness import Condition
@@ -97,10 +98,6 @@ def find_settings(data_dir: DataDir = Path("var")) -> None:
         adopt(data_dir)
 
 
-def ours(texts: tuple[str, str]) -> str:
-    return texts[0] if show.language() == "ru" else texts[1]
-
-
 def status(
     data_dir: DataDir = Path("var"),
     as_json: AsJson = False,
@@ -160,9 +157,7 @@ def _unfinished(site: Site) -> list[str]:
 def _drawn(site: Site) -> Group:
     from installer.setup.layout import DATA
 
-    table = Table(
-        *(("процесс", "состояние", "pid", "") if show.language() == "ru" else ("process", "state", "pid", ""))
-    )
+    table = Table(*ours((("процесс", "состояние", "pid", ""), ("process", "state", "pid", ""))))
     for process in _processes(site):
         style = "green" if process["state"] == "RUNNING" else "red"
         table.add_row(
@@ -231,7 +226,7 @@ def doctor(
     adopt(data_dir)
     os.environ.update(card_environment(settings().gpu_device))  # as the processes that supervisor starts see it
     console, findings = Console(), []
-    for finding in practice.examine(show.language(), part or ()):
+    for finding in practice.examine(spoken(), part or ()):
         findings.append(finding)
         if not as_json:
             mark = "[green]✓[/green]" if finding.ok else "[red]✗[/red]"

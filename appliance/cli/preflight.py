@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from appliance.cli import show
+from installer.language import spoken
 
 
 class Variant(enum.StrEnum):
@@ -17,14 +17,28 @@ class Variant(enum.StrEnum):
 
 
 def preflight(
-    variant: Annotated[Variant, typer.Option(help="The bundle's variant")] = Variant.cpu,
-    port: Annotated[int | None, typer.Option(help="Port that the API is to have; 8000 where nothing says so")] = None,
-    folder: Annotated[Path, typer.Option(help="Where the data is to lie")] = Path("/var/lib/call-analytics"),
-    recorded: Annotated[Path | None, typer.Option(help="Facts of another machine, recorded with --json")] = None,
-    settings: Annotated[Path | None, typer.Option(help="Settings that the installation is to be given")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs; holds the machine's facts too")] = False,
+    variant: Annotated[Variant, typer.Option(help="The bundle's variant / Вариант комплекта")] = Variant.cpu,
+    port: Annotated[
+        int | None, typer.Option(help="Port of the API; 8000 where nothing says so / Порт API, по умолчанию 8000")
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="Where the data is to lie / Где будут данные")] = Path(
+        "/var/lib/call-analytics"
+    ),
+    recorded: Annotated[
+        Path | None,
+        typer.Option(help="Facts of another machine, recorded with --json / Сведения о другой машине из --json"),
+    ] = None,
+    settings: Annotated[
+        Path | None, typer.Option(help="Settings that the installation is to be given / Настройки для установки")
+    ] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="For programs; holds the machine's facts too / Для программ, со сведениями о машине"
+        ),
+    ] = False,
 ) -> None:
-    """Look at this machine, changing nothing: what is fit, what is not and how to mend it, and the memory plan."""
+    """Look whether this machine is fit, changing nothing / Проверить машину перед установкой."""
     import json
 
     from installer.preflight import __main__ as command
@@ -40,4 +54,4 @@ def preflight(
         written = json.loads(recorded.read_text(encoding="utf-8"))
         machine = facts.Machine.load(json.dumps(written.get("machine", written)))
     assert machine is not None  # noqa: S101 - one of the two
-    raise typer.Exit(command.tell(machine, variant.value, port, show.language(), 0, as_json=as_json))
+    raise typer.Exit(command.tell(machine, variant.value, port, spoken(), 0, as_json=as_json))

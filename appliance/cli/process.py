@@ -18,12 +18,17 @@ class Direction(enum.StrEnum):
 
 
 def process(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="wav, mp3 or m4a")],
-    direction: Annotated[Direction, typer.Option(help="Who called whom")] = Direction.incoming,
-    manager: Annotated[str, typer.Option(help="The manager's name, where it is known")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables")] = False,
+    file: Annotated[
+        Path,
+        typer.Argument(exists=True, dir_okay=False, readable=True, help="wav, mp3 or m4a / Запись wav, mp3 или m4a"),
+    ],
+    direction: Annotated[Direction, typer.Option(help="Who called whom / Кто кому звонил")] = Direction.incoming,
+    manager: Annotated[
+        str, typer.Option(help="The manager's name, where it is known / Имя менеджера, если известно")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs / Для программ")] = False,
 ) -> None:
-    """Transcribe and analyse a recording here and now: no server, no database, nothing kept."""
+    """Transcribe and analyse a recording here and now, nothing is kept / Разобрать запись без сервера и базы."""
     from rich.console import Console
 
     from appliance.cli import show

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from appliance.cli.operate import ours
+from appliance.cli.language import ours
 from appliance.cli.show import wide
 
 if TYPE_CHECKING:
@@ -63,9 +63,13 @@ def begin(
     since: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day / С дня")] = None,
     until: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day / По день")] = None,
     manager: Annotated[str, typer.Option(help="Of this manager / Звонки менеджера")] = "",
-    sentiment: Annotated[str, typer.Option(help="positive, negative, neutral")] = "",
+    sentiment: Annotated[
+        str, typer.Option(help="positive, negative or neutral / Тональность: positive, negative, neutral")
+    ] = "",
     outcome: Annotated[str, typer.Option(help="Such as sold or lost / Итог, например sold или lost")] = "",
-    direction: Annotated[str, typer.Option("--type", help="incoming, outgoing")] = "",
+    direction: Annotated[
+        str, typer.Option("--type", help="incoming or outgoing / Входящие (incoming) или исходящие (outgoing)")
+    ] = "",
     archive: Annotated[bool, typer.Option("--all", help="The whole archive / Весь архив")] = False,
     wait: Wait = False,
 ) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import typer
 
 from appliance.cli import show
+from appliance.cli.language import ours
 from appliance.cli.stack import DataDir, Port
 
 
 def seed_demo(data_dir: DataDir = Path("var"), port: Port = 8000) -> None:
-    """Fill a demonstration with 2 users and 20 calls; run again, it adds only what is missing."""
+    """Fill a demonstration with 2 users and 20 calls / Заполнить демонстрацию: 2 пользователя, 20 звонков."""
     from appliance.config import settings
     from appliance.services import demo_data
     from installer import stack
@@ -24,5 +25,7 @@ def seed_demo(data_dir: DataDir = Path("var"), port: Port = 8000) -> None:
         site = stack.up(data_dir, port, show.step, demo=True)
         os.environ["APPLIANCE_ENV_FILE"] = str(site.env_file)
     made = demo_data.seed(lambda name: typer.echo(f"  {name}"))
-    typer.echo(f"{made} calls added. Log in as {demo_data.ADMIN} or {demo_data.MANAGER}: {demo_data.PASSWORD}")
-    typer.echo(f"http://localhost:{settings().port}/docs, and docs/quickstart.md shows the requests.")
+    people = f"{demo_data.ADMIN}, {demo_data.MANAGER}: {demo_data.PASSWORD}"
+    typer.echo(ours((f"Добавлено звонков: {made}. Вход: {people}", f"{made} calls added. Log in: {people}")))
+    address = f"http://localhost:{settings().port}/docs"
+    typer.echo(ours((f"{address}; запросы: docs/quickstart.md", f"{address}; the requests: docs/quickstart.md")))

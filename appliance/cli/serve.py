@@ -11,7 +11,7 @@ import typer
 from appliance import logs
 from appliance.config import settings
 
-workers = typer.Typer(no_args_is_help=True, help="Run a worker process.")
+workers = typer.Typer(no_args_is_help=True, help="Run a worker process / Запустить обработчик.")
 
 
 def application() -> Any:
@@ -23,7 +23,7 @@ def application() -> Any:
 
 
 def api() -> None:
-    """Serve HTTP, in one process or several on the same port."""
+    """Serve HTTP, in one process or several on the same port / Запустить API."""
     import uvicorn
 
     from appliance import metrics
@@ -62,7 +62,7 @@ def _begin(worker: str) -> None:
 
 @workers.command()
 def speech() -> None:
-    """Recognise speech and tell speakers apart."""
+    """Recognise speech and tell speakers apart / Распознавание речи и голосов."""
     from appliance import worker
 
     _begin("speech")
@@ -71,7 +71,7 @@ def speech() -> None:
 
 @workers.command()
 def analysis() -> None:
-    """Analyse transcripts."""
+    """Analyse transcripts / Анализ разговоров."""
     from appliance import worker
 
     _begin("analysis")
@@ -80,7 +80,7 @@ def analysis() -> None:
 
 @workers.command()
 def housekeeping() -> None:
-    """Recover, expire and delete."""
+    """Recover, expire and delete / Восстановление после сбоев, сроки хранения, удаление."""
     from appliance import worker
 
     _begin("housekeeping")
@@ -88,7 +88,7 @@ def housekeeping() -> None:
 
 
 def migrate() -> None:
-    """Bring the database to this version and create the bucket. Safe to run again."""
+    """Bring the database to this version, create the bucket / Привести базу к этой версии. Можно повторять."""
     from alembic import command
     from alembic.config import Config
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import typer
@@ -11,13 +10,15 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-SPEAKERS = {"A": ("Клиент", "cyan"), "B": ("Менеджер", "green")}
+from appliance.cli.language import in_both, ours
+
+SPEAKERS = {"A": (("Клиент", "Client"), "cyan"), "B": (("Менеджер", "Manager"), "green")}
 SENTIMENTS = {"positive": "green", "negative": "red", "neutral": "yellow"}
-
-
-def language() -> str:
-    """The operator's language: APPLIANCE_LANG, or as the shell has it: ru or en."""
-    return "ru" if (os.environ.get("APPLIANCE_LANG") or os.environ.get("LANG", "")).startswith("ru") else "en"
+MOODS = {
+    "positive": ("положительная", "positive"),
+    "negative": ("отрицательная", "negative"),
+    "neutral": ("нейтральная", "neutral"),
+}
 
 
 def wide(columns: int) -> Console:
@@ -27,8 +28,8 @@ def wide(columns: int) -> Console:
 
 
 def step(name: str) -> None:
-    """Say what is begun, as a line of its own."""
-    typer.echo(f"  {name} ...")
+    """Say what is begun, as a line of its own; its name may be in both languages."""
+    typer.echo(f"  {in_both(name)} ...")
 
 
 def clock(ms: int) -> str:
@@ -38,25 +39,25 @@ def clock(ms: int) -> str:
 
 def call(console: Console, shown: dict[str, Any]) -> None:
     """Print a call of the API's shape."""
-    table = Table(title="Транскрипт", title_justify="left", show_lines=False, expand=True)
+    table = Table(title=ours(("Транскрипт", "Transcript")), title_justify="left", show_lines=False, expand=True)
     for heading, options in (
-        ("Время", {"no_wrap": True, "style": "dim"}),
-        ("Кто", {"no_wrap": True}),
-        ("Текст", {"ratio": 1}),
-        ("Увер.", {"justify": "right", "style": "dim"}),
+        (("Время", "Time"), {"no_wrap": True, "style": "dim"}),
+        (("Кто", "Who"), {"no_wrap": True}),
+        (("Текст", "Text"), {"ratio": 1}),
+        (("Увер.", "Conf."), {"justify": "right", "style": "dim"}),
     ):
-        table.add_column(heading, **options)
+        table.add_column(ours(heading), **options)
     for segment in shown["transcript"]:
-        name, style = SPEAKERS[segment["speaker"]]
-        name += " 2" if segment.get("speaker_detail") else ""
+        names, style = SPEAKERS[segment["speaker"]]
+        name = ours(names) + (" 2" if segment.get("speaker_detail") else "")
         table.add_row(
             clock(segment["start_ms"]), Text(name, style=style), segment["text"], f"{segment['confidence']:.2f}"
         )
     console.print(table)
     if shown["transcript"] and (conversation := shown.get("conversation")):
-        console.print(Panel(conversed(conversation), title="Разговор", title_align="left"))
+        console.print(Panel(conversed(conversation), title=ours(("Разговор", "Conversation")), title_align="left"))
     if analysis := shown.get("aiAnalysis"):
-        console.print(Panel(analysed(analysis), title="Анализ", title_align="left"))
+        console.print(Panel(analysed(analysis), title=ours(("Анализ", "Analysis")), title_align="left"))
     if notice := shown.get("transcript_notice"):
         console.print(f"[yellow]{shown['transcript_model']}: {notice}[/yellow]")
 
@@ -64,18 +65,20 @@ def call(console: Console, shown: dict[str, Any]) -> None:
 def conversed(figures: dict[str, Any]) -> Table:
     """The figures of a conversation, a column for each side."""
     grid = Table.grid(padding=(0, 2))
-    grid.add_row("", *(Text(name, style=style) for name, style in SPEAKERS.values()))
+    grid.add_row("", *(Text(ours(names), style=style) for names, style in SPEAKERS.values()))
 
-    def row(heading: str, values: dict[str, Any] | None, shape: str, scale: float = 1.0) -> None:
+    def row(heading: tuple[str, str], values: dict[str, Any] | None, shape: str, scale: float = 1.0) -> None:
         sides = [None if values is None else values.get(side) for side in SPEAKERS]
-        grid.add_row(Text(heading, style="bold"), *("-" if v is None else shape.format(v * scale) for v in sides))
+        grid.add_row(Text(ours(heading), style="bold"), *("-" if v is None else shape.format(v * scale) for v in sides))
 
-    row("Доля речи", figures["talk_share"], "{:.0%}")
-    row("Слов в минуту", figures["words_per_minute"], "{:.0f}")
-    row("Самый долгий монолог", figures["longest_monologue_ms"], "{:.1f} с", 0.001)
-    row("Перебивания", figures.get("interruptions"), "{:.0f}")
-    row("Первое слово менеджера", {"B": figures.get("first_manager_word_ms")}, "{:.1f} с", 0.001)
-    grid.add_row(Text("Тишина", style="bold"), f"{figures['silence_share']:.0%}")
+    seconds = ours(("{:.1f} с", "{:.1f} s"))
+    row(("Доля речи", "Share of speech"), figures["talk_share"], "{:.0%}")
+    row(("Слов в минуту", "Words a minute"), figures["words_per_minute"], "{:.0f}")
+    row(("Самый долгий монолог", "Longest monologue"), figures["longest_monologue_ms"], seconds, 0.001)
+    row(("Перебивания", "Interruptions"), figures.get("interruptions"), "{:.0f}")
+    first = {"B": figures.get("first_manager_word_ms")}
+    row(("Первое слово менеджера", "First word of the manager"), first, seconds, 0.001)
+    grid.add_row(Text(ours(("Тишина", "Silence")), style="bold"), f"{figures['silence_share']:.0%}")
     return grid
 
 
@@ -85,11 +88,15 @@ def analysed(analysis: dict[str, Any]) -> Table:
     grid.add_column(no_wrap=True, style="bold")
     grid.add_column(ratio=1)
     sentiment = analysis["sentiment"]
-    grid.add_row("Тональность", Text(f"{sentiment} ({analysis['sentiment_score']:+.2f})", style=SENTIMENTS[sentiment]))
-    grid.add_row("Темы", ", ".join(analysis["topics"]) or "-")
-    grid.add_row("Намерения", ", ".join(analysis["intents"]) or "-")
-    grid.add_row("Кратко", analysis["summary"])
-    grid.add_row("Задачи", "\n".join(f"• {item}" for item in analysis["action_items"]) or "-")
+    mood = f"{ours(MOODS[sentiment])} ({analysis['sentiment_score']:+.2f})"
+    grid.add_row(ours(("Тональность", "Sentiment")), Text(mood, style=SENTIMENTS[sentiment]))
+    grid.add_row(ours(("Темы", "Topics")), ", ".join(analysis["topics"]) or "-")
+    grid.add_row(ours(("Намерения", "Intents")), ", ".join(analysis["intents"]) or "-")
+    grid.add_row(ours(("Кратко", "Summary")), analysis["summary"])
+    tasks = "\n".join(f"• {item}" for item in analysis["action_items"])
+    grid.add_row(ours(("Задачи", "Action items")), tasks or "-")
     model = f"{analysis.get('provider')} / {analysis.get('model')}, {analysis['language']}"
-    grid.add_row("Кем", model + (" (без языковой модели)" if analysis.get("provider") == "builtin" else ""))
+    if analysis.get("provider") == "builtin":
+        model += ours((" (без языковой модели)", " (without a language model)"))
+    grid.add_row(ours(("Кем", "By whom")), model)
     return grid

@@ -10,23 +10,31 @@ import typer
 from rich.console import Console
 
 from appliance.cli import show
+from appliance.cli.language import ours
 
-DataDir = Annotated[Path, typer.Option(envvar="DATA_DIR", help="Where everything that changes is kept")]
-Port = Annotated[int, typer.Option(envvar="PORT", help="Port of the API")]
+DataDir = Annotated[
+    Path, typer.Option(envvar="DATA_DIR", help="Where everything that changes is kept / Папка установки")
+]
+Port = Annotated[int, typer.Option(envvar="PORT", help="Port of the API / Порт API")]
 
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
 
 
 def up(data_dir: DataDir = Path("var"), port: Port = 8000) -> None:
-    """Start PostgreSQL, the object store, the API and the workers; what runs already is left alone."""
+    """Start everything that does not run yet / Запустить всё, что ещё не запущено."""
     from installer import stack
 
     site = stack.up(data_dir, port, show.step)
-    typer.echo(f"The API answers on {site.url()}, its documentation on {site.url()}/docs")
+    url = site.url()
+    said = (
+        f"API отвечает на {url}, документация: {url}/docs",
+        f"The API answers on {url}, its documentation on {url}/docs",
+    )
+    typer.echo(ours(said))
 
 
 def service(data_dir: DataDir = Path("var")) -> None:
-    """Run the whole tree in the foreground, as systemd starts it: readiness, watchdog, clean stop."""
+    """Run the whole tree in the foreground, as systemd starts it / Запустить всё как служба systemd."""
     from installer import aside
     from installer import service as tree
     from installer.site import Site
@@ -37,28 +45,34 @@ def service(data_dir: DataDir = Path("var")) -> None:
 
 
 def down(data_dir: DataDir = Path("var")) -> None:
-    """Stop everything in order."""
+    """Stop everything in order / Остановить всё по порядку."""
     from installer import stack
 
-    typer.echo("  stopping ...")
-    typer.echo("Stopped." if stack.down(data_dir) else "Nothing was running.")
+    show.step("stopping / остановка")
+    said = (
+        ("Остановлено.", "Stopped.") if stack.down(data_dir) else ("Ничего не было запущено.", "Nothing was running.")
+    )
+    typer.echo(ours(said))
 
 
 def demo(
-    call: Annotated[Path | None, typer.Argument(help="A recording; the Russian sample where it is left out")] = None,
+    call: Annotated[
+        Path | None,
+        typer.Argument(help="A recording; the Russian sample where left out / Запись; иначе русский образец"),
+    ] = None,
     data_dir: DataDir = Path("var"),
     port: Port = 8000,
 ) -> None:
-    """Start everything, send one call through as the frontend would, and show what became of it."""
+    """Start everything, send one call through and show it / Запустить всё и разобрать один звонок."""
     from appliance.cli import demonstration
     from appliance.services import demo_data
     from installer import stack
 
     recording = call or SAMPLES / "ru-test-drive.mp3"
     if not recording.is_file():
-        raise typer.BadParameter(f"there is no file {recording}")
+        raise typer.BadParameter(ours((f"файла {recording} нет", f"there is no file {recording}")))
     console = Console()
-    site = stack.up(data_dir, port, lambda step: console.print(f"  {step} ..."), demo=True)
+    site = stack.up(data_dir, port, show.step, demo=True)
     os.environ["APPLIANCE_ENV_FILE"] = str(site.env_file)
     demo_data.create_users()
     demonstration.run(console, f"http://localhost:{port}", recording)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from appliance.cli import show
-from appliance.cli.operate import ours
+from appliance.cli.language import ours
 from appliance.errors import ApplianceError
+from installer.language import spoken
 
 if TYPE_CHECKING:
     from installer.setup.step import Journal
@@ -84,7 +84,7 @@ def _journal() -> Journal:
 
     handle, name = tempfile.mkstemp(prefix="call-analytics-uninstall-", suffix=".log", dir="/var/tmp")
     os.close(handle)
-    return Journal(Path(name), show.language(), 0)
+    return Journal(Path(name), spoken(), 0)
 
 
 def _tell_what_stays(elsewhere: list[str], *, with_data: bool) -> None:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
+from installer.language import Parser, spoken
 from installer.preflight import checks, facts, given, report
 
 
 def main() -> int:
-    options = argparse.ArgumentParser(prog="preflight", description=__doc__)
-    options.add_argument("--port", type=int)
-    options.add_argument("--settings", type=Path, help="settings that the installation is to be given")
-    options.add_argument("--variant", choices=("cpu", "nvidia"), default="cpu")
-    options.add_argument("--folder", type=Path, default=Path("/var/lib/call-analytics"))
-    options.add_argument("--built-at", type=float, default=0)
-    options.add_argument("--language", choices=("ru", "en"), default=_language())
-    options.add_argument("--json", action="store_true")
+    options = Parser(
+        prog="preflight", description="Look whether this machine is fit / Проверить машину перед установкой."
+    )
+    options.add_argument("--port", type=int, help="port of the API / порт API")
+    options.add_argument(
+        "--settings", type=Path, help="settings that the installation is to be given / настройки для установки"
+    )
+    options.add_argument("--variant", choices=("cpu", "nvidia"), default="cpu", help="the bundle's / вариант комплекта")
+    options.add_argument(
+        "--folder", type=Path, default=Path("/var/lib/call-analytics"), help="of the data / папка данных"
+    )
+    options.add_argument("--built-at", type=float, default=0, help=argparse.SUPPRESS)
+    options.add_argument("--language", choices=("ru", "en"), default=spoken(), help="language / язык")
+    options.add_argument("--json", action="store_true", help="for programs / для программ")
     chosen = options.parse_args()
     try:
         settings = given.read(chosen.settings) if chosen.settings else {}
@@ -35,10 +41,6 @@ def tell(machine: facts.Machine, variant: str, port: int, language: str, built_a
     text = report.as_json(machine, findings, variant)
     sys.stdout.write((text if as_json else report.as_text(machine, findings, variant, language)) + "\n")
     return int(checks.verdict(findings) == "refuse")
-
-
-def _language() -> str:
-    return "ru" if os.environ.get("LANG", "").startswith("ru") else "en"
 
 
 if __name__ == "__main__":

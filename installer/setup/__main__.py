@@ -13,9 +13,10 @@ import tempfile
 from pathlib import Path
 
 from installer import accounts
+from installer.language import Parser, spoken
 from installer.preflight import checks, facts, given, report
 from installer.setup import alone, layout
-from installer.setup.step import Journal, Step, StepFails, language
+from installer.setup.step import Journal, Step, StepFails
 from installer.setup.tree import Tree
 from installer.setup.tree import facts as facts_of_settings
 
@@ -28,20 +29,38 @@ BUSY = {
 
 def options() -> argparse.Namespace:
     """What an installation may be told; the second half reads the same line."""
-    known = argparse.ArgumentParser(prog="./install", description="Install or upgrade Call Analytics on this machine.")
+    known = Parser(
+        prog="./install", description="Install or upgrade Call Analytics here / Установить или обновить систему."
+    )
     known.add_argument("--bundle", type=Path, required=True, help=argparse.SUPPRESS)
     known.add_argument("--called-from", type=Path, default=Path(), help=argparse.SUPPRESS)
-    known.add_argument("--settings", type=Path, help="the company's own settings, taken by the first installation")
-    known.add_argument("--port", type=int, help="port of the API; 8000 where nothing says so")
-    known.add_argument("--language", choices=("ru", "en"))
-    known.add_argument("--name", default=os.uname().nodename, help="name that browsers will use, for the certificate")
-    known.add_argument("--tls-cert", type=Path, help="the company's certificate (PEM, with its chain)")
-    known.add_argument("--tls-key", type=Path, help="its key (PEM)")
-    known.add_argument("--http", action="store_true", help="plain HTTP: everything on the wire can be read")
     known.add_argument(
-        "--join", type=Path, help="become a further machine, by the file that `node add` wrote on the first"
+        "--settings", type=Path, help="the company's own settings, taken once / настройки предприятия, берутся один раз"
     )
-    known.add_argument("--admin", default="admin@localhost.localdomain", help="e-mail of the first administrator")
+    known.add_argument("--port", type=int, help="port of the API; 8000 where nothing says so / порт API, иначе 8000")
+    known.add_argument("--language", choices=("ru", "en"), help="language / язык")
+    known.add_argument(
+        "--name", default=os.uname().nodename, help="name for browsers and the certificate / имя машины для браузеров"
+    )
+    known.add_argument(
+        "--tls-cert",
+        type=Path,
+        help="the company's certificate (PEM, with its chain) / сертификат предприятия с цепочкой",
+    )
+    known.add_argument("--tls-key", type=Path, help="its key (PEM) / ключ сертификата")
+    known.add_argument(
+        "--http", action="store_true", help="plain HTTP: everything can be read / без TLS: всё можно прочитать в сети"
+    )
+    known.add_argument(
+        "--join",
+        type=Path,
+        help="become a further machine, by the file of `node add` / подключиться как ещё одна машина",
+    )
+    known.add_argument(
+        "--admin",
+        default="admin@localhost.localdomain",
+        help="e-mail of the first administrator / e-mail первого администратора",
+    )
     chosen = known.parse_args()
     for name in ("settings", "tls_cert", "tls_key", "join"):
         if file := getattr(chosen, name):
@@ -59,8 +78,8 @@ def _take_given(chosen: argparse.Namespace) -> None:
     if not is_settled() and not chosen.join:
         place = chosen.settings or layout.CONFIG / "appliance.env"
         chosen.given = given.read(place) if chosen.settings or place.exists() else {}
-    spoken = chosen.given.pop("APPLIANCE_LANG", "")
-    chosen.language = chosen.language or (spoken if spoken in {"ru", "en"} else language())
+    wanted = chosen.given.pop("APPLIANCE_LANG", "")
+    chosen.language = chosen.language or (wanted if wanted in {"ru", "en"} else spoken())
     chosen.port = chosen.port or int(chosen.given.pop("PORT", "") or facts_of_settings().get("PORT", "8000"))
     certificate, key = chosen.given.pop("TLS_CERT_FILE", ""), chosen.given.pop("TLS_KEY_FILE", "")
     if certificate and not (chosen.tls_cert or chosen.http):

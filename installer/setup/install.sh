@@ -2,30 +2,39 @@
 # Install or upgrade from this bundle, without internet: sudo ./install [--port 8000] [--language ru] [--http] ...
 # Checks the files first; brings Python from the bundle where the system has none; the rest is installer/setup.
 set -eu
+case "${APPLIANCE_LANG:-${LC_ALL:-${LC_MESSAGES:-${LANG:-ru}}}}" in ru* | RU*) russian=1 ;; *) russian= ;; esac
+say() { if [ -n "$russian" ]; then echo "$1"; else echo "$2"; fi; }
 from=$PWD # files that are named to this command lie where it was called, not beside the bundle
 cd "$(dirname "$0")"
 case "${CALL_ANALYTICS_SIGNER:-/}" in
     /*) ;;
     *) export CALL_ANALYTICS_SIGNER="$from/$CALL_ANALYTICS_SIGNER" ;;
 esac
+case " $* " in
+    *" --help "* | *" -h "*) # changes nothing: anybody may ask
+        if [ -x /usr/bin/python3 ]; then cd release; exec /usr/bin/python3 -B -m installer.setup --help; fi
+        say "sudo ./install [--port 8000] [--name ИМЯ] [--admin E-MAIL] [--http]: docs/installation.md" \
+            "sudo ./install [--port 8000] [--name NAME] [--admin E-MAIL] [--http]: docs/installation.md"
+        exit 0 ;;
+esac
 if [ "$(id -u)" -ne 0 ]; then
-    echo "Запустите так: sudo ./install   |   Run it so: sudo ./install" >&2
+    say "Запустите так: sudo ./install" "Run it so: sudo ./install" >&2
     exit 1
 fi
-echo "  checking the bundle's files"
-sha256sum --quiet -c manifest.sha256 || { echo "The bundle is damaged: copy it again" >&2; exit 1; }
+say "  проверка файлов комплекта" "  checking the bundle's files"
+sha256sum --quiet -c manifest.sha256 || { say "Комплект повреждён: скопируйте его заново" "The bundle is damaged: copy it again" >&2; exit 1; }
 if command -v ssh-keygen >/dev/null; then
     signers=$(mktemp)
     { printf 'call-analytics '; cat "${CALL_ANALYTICS_SIGNER:-signer.pub}"; } >"$signers"
     ssh-keygen -q -Y verify -f "$signers" -I call-analytics -n call-analytics -s manifest.sha256.sig <manifest.sha256 ||
-        { rm -f "$signers"; echo "The bundle's signature does not hold: do not install it" >&2; exit 1; }
+        { rm -f "$signers"; say "Подпись комплекта не подтверждена: не устанавливайте его" "The bundle's signature does not hold: do not install it" >&2; exit 1; }
     rm -f "$signers"
-    echo "  signed by: $(ssh-keygen -l -f "${CALL_ANALYTICS_SIGNER:-signer.pub}")"
+    say "  подписал: $(ssh-keygen -l -f "${CALL_ANALYTICS_SIGNER:-signer.pub}")" "  signed by: $(ssh-keygen -l -f "${CALL_ANALYTICS_SIGNER:-signer.pub}")"
 else
-    echo "  signature not checked: ssh-keygen is missing (package openssh-client)"
+    say "  подпись пока не проверена: нет ssh-keygen (пакет openssh-client)" "  signature not checked yet: ssh-keygen is missing (package openssh-client)"
 fi
 if ! [ -x /usr/bin/python3 ]; then
-    echo "  installing python3 from the bundle"
+    say "  установка python3 из комплекта" "  installing python3 from the bundle"
     list=$(mktemp)
     echo "deb [trusted=yes] file:$PWD/debs ./" >"$list"
     state=$(mktemp -d)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from installer.language import spoken
 from installer.setup import alone, layout
-from installer.setup.step import Journal, StepFails, language
+from installer.setup.step import Journal, StepFails
 from installer.setup.tree import UNITS, Tree
 from installer.setup.unfinished import Mark, Phase
 from installer.setup.upgrade import Upgrade
@@ -37,7 +38,7 @@ def main() -> int:
     mark = Mark.read()
     if mark is None:
         return 0
-    journal = Journal(layout.LOGS / "install.log", language(), 0)
+    journal = Journal(layout.LOGS / "install.log", spoken(), 0)
     upgrade = Upgrade(journal, mark.old, mark.new)
     waiting = WaitingTree(journal) if sys.argv[1:] == ["unit"] else None
     upgrade.tree = waiting or upgrade.tree

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -13,11 +12,6 @@ from pathlib import Path
 
 class StepFails(Exception):
     """A step could not be done; the text says which command, and the end of what it said."""
-
-
-def language() -> str:
-    """What the person at the terminal reads: `ru` where nothing says otherwise."""
-    return "ru" if os.environ.get("LANG", "ru").startswith("ru") else "en"
 
 
 @dataclass(frozen=True)
