@@ -14,13 +14,14 @@ from appliance.errors import EngineError
 from appliance.pipeline import runner
 from appliance.pipeline.stage import Queue
 from appliance.services.arrivals import folder, recordings
-from appliance.tasks import housekeeping, node, pipeline, queue
+from appliance.tasks import alive, housekeeping, node, pipeline, queue
 
 log = logs.get(__name__)
 
 
 def consume(name: Queue) -> None:
     """Work on a queue until SIGINT or SIGTERM. What runs then is given back and run again by the next worker."""
+    alive.keep(name, runner.stopping)
     workers = settings().speech_workers if name == "speech" else settings().analysis_workers
     if settings().node_name:
         node.check_release()
@@ -70,6 +71,7 @@ def _warm_up() -> None:
 def keep_house() -> None:
     """Do the housekeeping until SIGINT or SIGTERM."""
     stop = _stop_on_signal()
+    alive.keep("housekeeping", stop)
     log.info("worker_started", queue="housekeeping", workers=1)
     if settings().watch_folder:
         # What it is in the midst of when the process ends is begun anew by the next one.

@@ -11,6 +11,30 @@ class PortTaken(ApplianceError):
     en = "Port {port} is taken by another program. Choose another one, for example: make demo PORT={other}"
 
 
+class NoCertificate(ApplianceError):
+    code = "no_certificate"
+    ru = "Система работает без TLS (./install --http). Включить: appliance certificate install --cert ФАЙЛ --key ФАЙЛ"
+    en = "Plain HTTP is served (./install --http). For TLS: appliance certificate install --cert FILE --key FILE"
+
+
+class CompanyCertificate(ApplianceError):
+    code = "company_certificate"
+    ru = (
+        "Это сертификат предприятия ({issuer}): новый выпускает оно. "
+        "Поставить его: appliance certificate install --cert ФАЙЛ --key ФАЙЛ"
+    )
+    en = (
+        "This certificate is the company's ({issuer}), who makes the next one. "
+        "To put it in: appliance certificate install --cert FILE --key FILE"
+    )
+
+
+class CertificateUnfit(ApplianceError):
+    code = "certificate_unfit"
+    ru = "{file} не подходит: {reason_ru}"
+    en = "{file} does not do: {reason}"
+
+
 class StepFailed(ApplianceError):
     code = "step_failed"
     ru = "Не удалось: {step}. {reason}"

@@ -13,7 +13,7 @@ from installer.setup import layout
 from installer.site import Site
 
 HOMES = "home"
-SHARED = ("spool", "scratch", "metrics", "demo-weights")
+SHARED = ("spool", "scratch", "metrics", "demo-weights", "alive")
 """Folders that the API and the workers write together."""
 
 

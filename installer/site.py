@@ -129,9 +129,9 @@ class Site:
         if self.separate:
             self.data_dir.chmod(0o751)  # each finds its own in it, and sees nothing of the rest
         # What processes counted is of no use to those that come after a stop, and scratch files are made again.
-        for name in ("metrics", "scratch", "spool"):
+        for name in ("metrics", "scratch", "spool", "alive"):
             shutil.rmtree(self.data_dir / name, ignore_errors=True)
-        inner = (self.data_dir / name for name in ("spool", "scratch", "metrics"))
+        inner = (self.data_dir / name for name in ("spool", "scratch", "metrics", "alive"))
         for folder in (self.logs, self.run_dir, self.backups, *inner):
             place = folder.resolve()  # what a link leads to may be gone: systemd removes /run/... with a stop
             place.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import sys
 
 # Before any library that brings OpenMP: threads that wait must not burn the cores that others work on.
@@ -15,6 +16,7 @@ from appliance.cli import (
     audit,
     backup,
     bundle,
+    certificate,
     erase,
     evaluate,
     language,
@@ -51,6 +53,7 @@ app.add_typer(node.app, name="node")
 app.add_typer(reanalyse.app, name="reanalyse")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(bundle.app, name="bundle")
+app.add_typer(certificate.app, name="certificate")
 app.add_typer(serve.workers, name="worker")
 for command in (
     serve.api,
@@ -76,7 +79,8 @@ def main() -> None:
     """Run a command; a failure that has a sentence is told in one, in the operator's language."""
     logs.configure("warning", "cli")  # to stderr: stdout is the command's answer
     try:
-        sys.exit(language.command_line(app)(standalone_mode=False))
+        called_as = os.environ.get("APPLIANCE_CALLED_AS") or None
+        sys.exit(language.command_line(app)(standalone_mode=False, prog_name=called_as))
     except typer.TyperException as error:
         if not str(error).strip():  # asked for nothing: its help was shown
             sys.exit(2)
@@ -84,5 +88,19 @@ def main() -> None:
         sys.exit(2)
     except typer.Abort:
         sys.exit(language.ours(("Прервано.", "Aborted.")))
+    except OSError as error:
+        if not error.filename:
+            raise
+        sys.exit(f"appliance: {error.filename}: {language.ours(_why(error))}")
     except (ApplianceError, EngineError) as error:
         sys.exit(f"appliance: {error.message(spoken())}")
+
+
+def _why(error: OSError) -> tuple[str, str]:
+    """Of a file that the command was told, or that belongs to the installation."""
+    who = pwd.getpwuid(os.geteuid()).pw_name
+    if isinstance(error, PermissionError):
+        return f"у пользователя {who} нет прав на этот файл или папку", f"the user {who} has no right to it"
+    if isinstance(error, FileNotFoundError):
+        return "такого файла или папки нет", "there is no such file or folder"
+    return f"ошибка системы: {error.strerror}", str(error.strerror)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from appliance.cli import show
-from appliance.cli.language import ours
+from appliance.cli.language import ours, where_called
 from installer import signals
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def make(
     from installer import backup, vault
     from installer.site import Site
 
+    target = _where(target)
+
     site, began = Site(data_dir.resolve()), datetime.now(UTC)
     name = backup.make(site, vault.at(target), show.step, keep)
     typer.echo(f"{ours(('Копия готова:', 'Backed up:'))} {target.rstrip('/')}/{name}")
@@ -53,10 +55,15 @@ def list_backups(target: Target) -> None:
     """Show the backups that are there, the oldest first / Показать копии, старые сначала."""
     from installer import backup, vault
 
+    target = _where(target)
     place = vault.at(target)
     for name in backup.whole(place):
         manifest = backup.Manifest.of(place, name)
         typer.echo(f"{target.rstrip('/')}/{name}  {_counted(manifest)}")
+
+
+def _where(target: str) -> str:
+    return target if "://" in target else str(where_called(target))
 
 
 def _counted(manifest: Manifest) -> str:
@@ -75,7 +82,7 @@ def verify(
     from installer import restore as restoring
     from installer import vault
 
-    place, name = vault.of_backup(backup)
+    place, name = vault.of_backup(_where(backup))
     room = scratch or (place.path if isinstance(place, vault.Folder) else None)
     with signals.left_in_order():
         manifest = restoring.verify(place, name, show.step, room)
@@ -104,7 +111,7 @@ def restore(
     from installer import aside, vault
     from installer import restore as restoring
 
-    place, name = vault.of_backup(backup)
+    place, name = vault.of_backup(_where(backup))
     with signals.left_in_order():
         manifest = (restoring.replace if replace else restoring.restore)(place, name, data_dir, show.step)
     said = (

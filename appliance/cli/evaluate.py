@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from appliance.cli import operate
-from appliance.cli.language import ours
+from appliance.cli.language import ours, where_called
 from appliance.cli.measures import heading
 from appliance.cli.show import wide
 from appliance.cli.stack import DataDir
@@ -128,7 +128,7 @@ def speech(
     recordings = read_set(set_dir)
     console, scores, settings = Console(stderr=True), [], Settings.offline()
     os.environ.update(card_environment(settings.gpu_device))
-    for system in systems(settings, weights or ["demo"], engine or []):
+    for system in systems(settings, [_weights(each) for each in weights or ["demo"]], engine or []):
         with console.status(system.name) as status:
 
             def tell(recording: Recording, of: System = system, on: Status = status) -> None:
@@ -139,6 +139,10 @@ def speech(
     if report_dir:
         for path in report.write(speech_report.report(scores, set_dir.name), report_dir):
             typer.echo(path)
+
+
+def _weights(name: str) -> str:
+    return name if name == "demo" else str(where_called(name))
 
 
 def _print(grid: Grid) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
@@ -92,6 +96,8 @@ def _speak(command: Any) -> None:
     command.help = in_both(command.help or "")
     for param in command.params:
         param.help = _said(param.help or "")
+        if param.type_descriptor.annotation is Path:
+            param.process_value = partial(_from_where_called, param.process_value)
         for question in ("prompt", "confirmation_prompt"):
             if isinstance(asked := getattr(param, question, None), str):
                 setattr(param, question, in_both(asked))
@@ -102,6 +108,15 @@ def _speak(command: Any) -> None:
         command.get_usage = lambda context: told(context).replace("Usage:", "Вызов:", 1)
     for each in getattr(command, "commands", {}).values():
         _speak(each)
+
+
+def _from_where_called(process: Callable[[Any, Any], Any], context: Any, value: Any) -> Any:
+    return process(context, where_called(value) if isinstance(value, str | Path) else value)
+
+
+def where_called(name: str | Path) -> Path:
+    """A file as the caller means it: the installed command runs elsewhere, and says from where it was called."""
+    return Path(os.environ.get("APPLIANCE_CALLED_FROM", "")) / name
 
 
 def _said(text: str) -> str:
@@ -129,4 +144,4 @@ def complaint(error: typer.TyperException) -> str:
 def where_to_look(error: typer.TyperException) -> str:
     """The help of the command whose line is wrong."""
     context = getattr(error, "ctx", None)
-    return f"{context.command_path} --help" if context is not None else "appliance --help"
+    return f"{context.command_path} --help" if context is not None else "--help"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import json
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +17,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from appliance.cli.language import ours
+from appliance.cli.language import ours, where_called
 from appliance.cli.stack import DataDir
 from appliance.errors import ApplianceError
 from installer.language import spoken
 
 if TYPE_CHECKING:
+    from appliance.services.certificates import Certificate
     from appliance.services.readiness import Condition
     from installer.site import Site
 
@@ -40,6 +42,10 @@ LABELS = {
     "diarizer": ("разделение голосов", "diarizer"),
     "provider": ("анализ", "analysis"),
     "card": ("видеокарта", "card"),
+    "processes_down": ("не работают", "down"),
+    "processes_restarting": ("падают снова и снова", "start again and again"),
+    "workers_silent": ("не отзываются", "silent"),
+    "certificate": ("сертификат", "certificate"),
     "problems": ("что исправить", "to mend"),
 }
 
@@ -51,6 +57,26 @@ PROBLEMS = {
     "database_away": ("база данных не отвечает", "the database does not answer"),
     "object_store_away": ("хранилище записей не отвечает", "the object store does not answer"),
     "queue_away": ("Redis не отвечает", "Redis does not answer"),
+    "process_down": (
+        "процесс не работает: appliance logs ПРОЦЕСС, затем appliance up",
+        "a process is down: appliance logs PROCESS, then appliance up",
+    ),
+    "process_restarting": (
+        "процесс падает снова и снова: appliance logs ПРОЦЕСС, appliance doctor",
+        "a process ends again and again: appliance logs PROCESS, appliance doctor",
+    ),
+    "worker_silent": (
+        "обработчик не отзывается: appliance logs ПРОЦЕСС; перезапуск: appliance down, appliance up",
+        "a worker is silent: appliance logs PROCESS; to start it anew: appliance down, appliance up",
+    ),
+    "certificate_ended": (
+        "срок сертификата истёк: appliance certificate renew, или certificate install для сертификата предприятия",
+        "the certificate has ended: appliance certificate renew, or certificate install for the company's",
+    ),
+    "certificate_ends": (
+        "сертификат скоро истечёт: appliance certificate renew, или certificate install для сертификата предприятия",
+        "the certificate ends soon: appliance certificate renew, or certificate install for the company's",
+    ),
     "disk_low": ("мало места на диске", "the disk is nearly full"),
     "queue_old": ("звонки ждут больше часа: проверьте обработчики", "calls wait for over an hour: look at the workers"),
     "backup_old": (
@@ -62,6 +88,18 @@ PROBLEMS = {
         "demo weights understand the samples only: appliance weights fetch large-v3",
     ),
 }
+
+
+STATES = {
+    "RUNNING": ("работает", "running"),
+    "STARTING": ("запускается", "starting"),
+    "BACKOFF": ("падает, запускается снова", "ends, starts again"),
+    "STOPPING": ("останавливается", "stopping"),
+    "STOPPED": ("остановлен", "stopped"),
+    "EXITED": ("завершился", "ended"),
+    "FATAL": ("не запускается", "does not start"),
+}
+"""Supervisor's, as people say it."""
 
 
 class NotInstalled(ApplianceError):
@@ -142,10 +180,17 @@ def _processes(site: Site) -> list[dict[str, Any]]:
 
 def _gather(site: Site) -> dict[str, Any]:
     known = _condition()
-    away: dict[str, Any] = {"ready": False, "problems": ["database_away"]}
-    shown = known.model_dump(mode="json") if known else away
-    shown["problems"] = [*_unfinished(site), *shown["problems"]]
-    return {"processes": _processes(site), **shown}
+    found = known.model_dump(mode="json") if known else _without_database()
+    found["problems"] = [*_unfinished(site), *found["problems"]]
+    return {"processes": _processes(site), **found}
+
+
+def _without_database() -> dict[str, Any]:
+    from appliance.services import readiness
+
+    found = readiness.machine()
+    problems = [name for name, is_so in readiness.problems_of(found).items() if is_so]
+    return {"ready": False, **found.model_dump(mode="json"), "problems": ["database_away", *problems]}
 
 
 def _unfinished(site: Site) -> list[str]:
@@ -162,26 +207,25 @@ def _drawn(site: Site) -> Group:
         style = "green" if process["state"] == "RUNNING" else "red"
         table.add_row(
             process["name"],
-            Text(process["state"], style=style),
+            Text(ours(STATES.get(process["state"], (process["state"], process["state"]))), style=style),
             str(process["pid"]),
-            process["since"].split("uptime ")[-1],
+            process["since"].split("uptime ")[-1] if process["state"] == "RUNNING" else "",
         )
     if not table.row_count:
         start = "systemctl start call-analytics.target" if site.data_dir == DATA else "make start"
         table.add_row(ours((f"ничего не запущено: {start}", f"nothing runs: {start}")), "", "", "")
     facts = Table.grid(padding=(0, 2))
-    problems = (("problems", ours(PROBLEMS[problem])) for problem in _unfinished(site))
-    for name, value in (*problems, *_told(_condition())):
+    known = _condition()
+    told = _told(known) if known else ()
+    problems = [*_unfinished(site), *(known.problems if known else _without_database()["problems"])]
+    for name, value in (*told, *(("problems", ours(PROBLEMS[problem])) for problem in problems)):
         facts.add_row(Text(ours(LABELS[name]), style="bold"), value)
     return Group(table, facts)
 
 
-def _told(known: Condition | None) -> Iterator[tuple[str, str]]:
+def _told(known: Condition) -> Iterator[tuple[str, str]]:
     from appliance.config import settings
 
-    if known is None:
-        yield "problems", ours(PROBLEMS["database_away"])
-        return
     yield "version", known.version
     if name := settings().node_name:
         yield "node", f"{name} ({', '.join(settings().node_workers)})"
@@ -199,8 +243,21 @@ def _told(known: Condition | None) -> Iterator[tuple[str, str]]:
         yield "provider", f"LLM_PROVIDER={known.provider_of_settings} → {known.provider} (appliance llm use)"
     for card in known.cards:
         yield "card", f"{card.name}: {card.used_mb} / {card.memory_mb} MiB, {card.load_percent} %"
-    for problem in known.problems:
-        yield "problems", ours(PROBLEMS[problem])
+    yield from _of_this_machine(known)
+
+
+def _of_this_machine(known: Condition) -> Iterator[tuple[str, str]]:
+    for name in ("processes_down", "processes_restarting", "workers_silent"):
+        if troubled := getattr(known, name):
+            yield name, ", ".join(troubled)
+    if known.certificate:
+        yield "certificate", until(known.certificate)
+
+
+def until(certificate: Certificate) -> str:
+    day = certificate.not_after.astimezone().date().isoformat()
+    left = certificate.days_left
+    return ours((f"до {day}, осталось дней: {left}", f"until {day}, {left} days left"))
 
 
 class Part(enum.StrEnum):
@@ -281,7 +338,10 @@ def _added(file: Path, ends: dict[Path, int]) -> list[str]:
 
 
 def support_bundle(
-    target: Annotated[Path, typer.Argument(help="The file to write / Файл")] = Path("support.tar.gz"),
+    target: Annotated[
+        Path | None,
+        typer.Argument(help="The file to write; else support.tar.gz here / Файл; иначе support.tar.gz здесь"),
+    ] = None,
     data_dir: DataDir = Path("var"),
 ) -> None:
     """Pack status and logs for support, without secrets, people and speech / Собрать сведения для поддержки."""
@@ -289,6 +349,7 @@ def support_bundle(
     from appliance.services import support
 
     site = adopt(data_dir)
+    target = target or _where_writable("support.tar.gz")
     files = support.write(target, settings(), site.logs, _processes(site))
     typer.echo("\n".join(f"  {name}" for name in files))
     typer.echo(
@@ -299,3 +360,11 @@ def support_bundle(
             )
         )
     )
+
+
+def _where_writable(name: str) -> Path:
+    """Where the caller stands; where this user may not write there, where everybody may."""
+    wanted = where_called(name).absolute()
+    if os.access(wanted.parent, os.W_OK):
+        return wanted
+    return Path(tempfile.mkdtemp(prefix="call-analytics-", dir="/var/tmp")) / name

@@ -24,9 +24,11 @@ from appliance.models import Pipeline
 from appliance.pipeline import plan
 from appliance.pipeline.providers import chosen_name
 from appliance.pipeline.stage import Queue
-from appliance.services import rights
+from appliance.services import certificates, processes, rights
+from appliance.services.certificates import Certificate
 from appliance.store import db, objects, pipelines
 from appliance.store.visibility import Viewer
+from appliance.tasks import alive
 
 VERSION = __version__
 
@@ -45,7 +47,18 @@ CARD_KNOWN_S = 10
 """nvidia-smi takes a second on some machines; it is not asked more often than this."""
 
 Problem = Literal[
-    "database_away", "object_store_away", "queue_away", "disk_low", "queue_old", "backup_old", "demo_weights"
+    "database_away",
+    "object_store_away",
+    "queue_away",
+    "process_down",
+    "process_restarting",
+    "worker_silent",
+    "certificate_ended",
+    "certificate_ends",
+    "disk_low",
+    "queue_old",
+    "backup_old",
+    "demo_weights",
 ]
 
 
@@ -56,6 +69,15 @@ class Card(BaseModel):
     memory_mb: int
     used_mb: int
     load_percent: int
+
+
+class Machine(BaseModel):
+    """What can be told of this machine's own processes without its database."""
+
+    processes_down: list[str] = Field(description="Ended, and not started again")
+    processes_restarting: list[str] = Field(description="Ended three times or more in the last ten minutes")
+    workers_silent: list[str] = Field(description="Workers of this machine that were not heard of for 45 seconds")
+    certificate: Certificate | None = Field(description="null over plain HTTP")
 
 
 class Readiness(BaseModel):
@@ -80,7 +102,7 @@ class QueueState(BaseModel):
     age_s: float
 
 
-class Condition(Readiness):
+class Condition(Readiness, Machine):
     """How the appliance is, for admins."""
 
     queues: dict[Queue, QueueState]
@@ -89,6 +111,29 @@ class Condition(Readiness):
     provider: str = Field(description="The profile that analyses: the chosen one, or that of the settings")
     provider_of_settings: str = Field(description="LLM_PROVIDER: analyses where nobody has chosen another")
     data_residency: str
+
+
+def machine() -> Machine:
+    """How the processes and the certificate of this machine are."""
+    found = processes.troubles()
+    return Machine(
+        processes_down=found.down,
+        processes_restarting=found.restarting,
+        workers_silent=[name for name in alive.silent() if name not in found.young],
+        certificate=certificates.current(),
+    )
+
+
+def problems_of(found: Machine) -> dict[Problem, bool]:
+    """Which of the problems that a machine can have by itself there are."""
+    days = found.certificate.days_left if found.certificate else certificates.ENDS_SOON_DAYS
+    return {
+        "process_down": bool(found.processes_down),
+        "process_restarting": bool(found.processes_restarting),
+        "worker_silent": bool(found.workers_silent),
+        "certificate_ended": days < 0,
+        "certificate_ends": 0 <= days < certificates.ENDS_SOON_DAYS,
+    }
 
 
 def look() -> Readiness:
@@ -110,6 +155,7 @@ def look() -> Readiness:
         "database_away": not database,
         "object_store_away": not stored,
         "queue_away": not queued,
+        **problems_of(machine()),
         "disk_low": disk.free < DISK_LOW_BYTES,
         "queue_old": (age_s or 0) > QUEUE_OLD_S,
         "backup_old": not settings().demo and not settings().node_name and _is_old(backed_up),
@@ -156,6 +202,7 @@ def condition() -> Condition:
         provider = chosen_name(settings(), session)
     return Condition(
         **look().model_dump(),
+        **machine().model_dump(),
         **calls,
         queues=queues,
         provider=provider,

@@ -118,8 +118,14 @@ def write(target: Path, settings: Settings, logs: Path, processes: list[dict[str
         "doctor.json": stripper.text(json.dumps([asdict(f) for f in doctor.examine("en")], indent=2)),
     }
     for file in sorted(logs.glob("*.log")):
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()[-LINES:]
-        files[f"log/{file.name}"] = "".join(stripper.line(line) + "\n" for line in lines)
+        files[f"log/{file.name}"] = "".join(stripper.line(line) + "\n" for line in _end_of(file))
+    pack(target, files)
+    return list(files)
+
+
+def pack(target: Path, files: dict[str, str]) -> None:
+    """Write an archive of texts that its owner alone may read."""
+    target.unlink(missing_ok=True)  # one that is there may be open to others
     target.touch(mode=0o600)
     with tarfile.open(target, "w:gz") as bundle:
         for name, content in files.items():
@@ -127,7 +133,14 @@ def write(target: Path, settings: Settings, logs: Path, processes: list[dict[str
             entry = tarfile.TarInfo(f"support/{name}")
             entry.size, entry.mode = len(data), 0o600
             bundle.addfile(entry, io.BytesIO(data))
-    return list(files)
+
+
+def _end_of(file: Path) -> list[str]:
+    """What the operator may read of a log: one that is closed to them does not end the rest."""
+    try:
+        return file.read_text(encoding="utf-8", errors="replace").splitlines()[-LINES:]
+    except (PermissionError, FileNotFoundError):  # a log may be rotated away meanwhile
+        return ["not readable for who gathered this"]
 
 
 def _status() -> str:

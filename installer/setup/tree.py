@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from installer.setup import layout
+from installer.setup import completion, layout
 from installer.setup.step import Journal
 
 UNITS = ("call-analytics.service", "call-analytics.target", "call-analytics-backup.timer")
@@ -16,6 +16,8 @@ RESUME = "call-analytics-resume.service"
 WRAPPER = f"""#!/bin/sh
 # Every command of the appliance, as its own user and with its own settings.
 export DATA_DIR={layout.DATA} APPLIANCE_ENV_FILE={layout.DATA}/appliance.env MODELS_DIR={layout.DATA}/models
+# Files that are named to a command lie where it was called.
+export APPLIANCE_CALLED_FROM="$PWD" APPLIANCE_CALLED_AS="${{0##*/}}"
 cd /
 if [ "$(id -u)" -eq 0 ]; then
     install -d -o root -g root -m 0751 {layout.RUN}
@@ -32,7 +34,8 @@ if [ "$(id -u)" -eq 0 ]; then
     fi
     case "${{1:-}} ${{2:-}}" in
         # What starts and stops processes of several users, or takes them off the machine, is root's.
-        "up "* | "down "* | "uninstall "* | "backup restore" | "node add" | "node remove" | "node join")
+        "up "* | "down "* | "uninstall "* | "backup restore" | "certificate renew" | "certificate install" | \
+            "node add" | "node remove" | "node join")
             exec {layout.CURRENT}/.venv/bin/appliance "$@" ;;
     esac
     exec runuser -u {layout.USER} -- {layout.CURRENT}/.venv/bin/appliance "$@"
@@ -51,6 +54,7 @@ def write_units(release: Path) -> None:
 def write_command() -> None:
     """The command, which works with every release."""
     _write(layout.COMMAND, WRAPPER, 0o755)
+    completion.write()
 
 
 def _templates(release: Path) -> Path:

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from installer import accounts
-from installer.setup import layout
+from installer.setup import completion, layout
 from installer.setup.step import Journal, Step, StepFails
 from installer.setup.tree import Tree, facts
 
@@ -65,7 +65,7 @@ class Removal:
             Step("остановка", "stopping", self._has_no_release, self._stop),
             Step("службы", "units", lambda: not _units(), self._remove_units),
             *(data if self.with_data else []),
-            Step("команда", "command", lambda: not layout.COMMAND.exists(), layout.COMMAND.unlink),
+            Step("команда", "command", lambda: not layout.COMMAND.exists(), self._remove_command),
             Step("программа", "program", lambda: not layout.HOME.exists(), lambda: shutil.rmtree(layout.HOME)),
         ]
 
@@ -86,6 +86,10 @@ class Removal:
                 unit.unlink()
         if self.tree.by_systemd:
             self.journal.run("systemctl", "daemon-reload")
+
+    def _remove_command(self) -> None:
+        completion.remove()
+        layout.COMMAND.unlink()
 
     def _has_no_data(self) -> bool:
         return not any(place.exists() for place in (*data_places(), layout.RUN))

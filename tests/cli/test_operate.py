@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import queue
+import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -119,8 +122,44 @@ def test_status_tells_who_analyses_now_rather_than_who_would(running: Running, p
 def test_status_where_the_database_is_away(site: Site) -> None:
     done = run(site, "status", "--json", DATABASE_URL=f"postgresql://x:secret@127.0.0.1:{_free_port()}/x")
     assert done.returncode == 1
-    assert json.loads(done.stdout)["problems"] == ["database_away"]
+    assert json.loads(done.stdout)["problems"][0] == "database_away"
+    assert json.loads(done.stdout)["certificate"] is None
     assert "secret" not in done.stdout + done.stderr
+
+
+def test_a_watched_status_shows_what_has_changed_until_it_is_stopped(site: Site) -> None:
+    """By its own pictures, however long each takes: the backup that is noted meanwhile appears in a later one."""
+    note = site.data_dir / readiness.LAST_BACKUP
+    environment = {**os.environ, "APPLIANCE_ENV_FILE": str(site.env_file), "LANG": "C", "FORCE_COLOR": "1"}
+    command = [APPLIANCE, "status", "--watch", "--data-dir", str(site.data_dir)]
+    pictures: queue.Queue[str] = queue.Queue()
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as watching:
+        reader = threading.Thread(target=_lines_into, args=(watching, pictures), daemon=True)
+        reader.start()
+        try:
+            _seen(pictures, "swift-proxy")
+            note.write_text("2020-01-02T12:00:00+00:00\n", encoding="utf-8")
+            _seen(pictures, "2020-01-02")
+            assert watching.poll() is None
+            watching.send_signal(signal.SIGINT)
+            assert watching.wait(240) == 130
+        finally:
+            watching.kill()
+            note.unlink(missing_ok=True)
+    reader.join(60)
+
+
+def _lines_into(process: subprocess.Popen[str], pictures: queue.Queue[str]) -> None:
+    assert process.stdout
+    for line in process.stdout:
+        pictures.put(line)
+
+
+def _seen(pictures: queue.Queue[str], wanted: str) -> None:
+    """Until it is shown; the limit only ends a test that would hang."""
+    deadline = time.monotonic() + 240
+    while wanted not in pictures.get(timeout=max(1, deadline - time.monotonic())):
+        assert time.monotonic() < deadline, wanted
 
 
 def test_no_installation_is_said_in_a_sentence(tmp_path: Path) -> None:
@@ -184,6 +223,9 @@ def test_doctor_says_which_part_is_to_blame_and_what_to_do(site: Site) -> None:
     assert done.returncode == 1
     assert {part for part, finding in found.items() if not finding["ok"]} == {"s3", "queue", "llm"}
     assert "S3_SECRET_KEY" in found["s3"]["remedy"]
+    assert found["postgresql"]["found"].endswith("права")
+    assert found["llm"]["found"].startswith("Языковая модель недоступна")
+    assert found["diarizer"]["found"].startswith("d-vector clustering: голосов в образце: 2")
     assert "Проверьте REDIS_URL" in found["queue"]["remedy"]
     assert "a-wrong-secret" not in done.stdout + done.stderr
 

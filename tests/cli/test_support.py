@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
 from sqlalchemy import delete
 
+from appliance.cli import operate
 from appliance.models import Call, User
+from appliance.services import support
 from appliance.services.support import Stripper
 from appliance.store import db
 from installer.site import Site
@@ -66,3 +70,30 @@ def test_russian_is_taken_out_however_it_is_written() -> None:
     escaped = json.dumps(SAID)
     assert Stripper([], []).text(f"said {SAID} end") == "said ‹…›end"
     assert "u04" not in Stripper([], []).text(f"x {escaped}")
+
+
+def test_it_is_gathered_as_far_as_the_operator_may_read(tmp_path: Path) -> None:
+    """A log that is closed to who asks is named, and the rest is there; a file that was open to others is no more."""
+    target, logs = tmp_path / "support.tar.gz", tmp_path / "log"
+    logs.mkdir()
+    (logs / "api.log").write_text('{"event": "ready"}\n')
+    (logs / "closed.log").symlink_to(logs / "nowhere")  # root may read whatever is there
+    assert support._end_of(logs / "api.log") == ['{"event": "ready"}']
+    assert "not readable" in support._end_of(logs / "closed.log")[0]
+    target.write_text("old")
+    target.chmod(0o644)
+    support.pack(target, {"log/api.log": "x"})
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+def test_where_the_caller_may_not_write_it_lies_where_everybody_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("APPLIANCE_CALLED_FROM", str(tmp_path))
+    assert operate._where_writable("support.tar.gz") == tmp_path / "support.tar.gz"
+    monkeypatch.setenv("APPLIANCE_CALLED_FROM", "/proc")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    elsewhere = operate._where_writable("support.tar.gz")
+    assert elsewhere.parent.parent == Path("/var/tmp")
+    assert stat.S_IMODE(elsewhere.parent.stat().st_mode) == 0o700
+    elsewhere.parent.rmdir()

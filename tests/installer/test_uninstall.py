@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from appliance.cli import uninstall as command
-from installer.setup import layout, tree, uninstall
+from installer.setup import completion, layout, tree, uninstall
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: an account could not be made and removed")
 app = typer.Typer()
@@ -31,7 +31,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "DATA": tmp_path / "lib",
         "LOGS": tmp_path / "log",
         "RUN": tmp_path / "run",
-        "COMMAND": tmp_path / "call-analytics",
+        "COMMAND": tmp_path / "bin" / "call-analytics",
         "UNITS": tmp_path / "units",
     }
     for name, place in places.items():
@@ -46,8 +46,10 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "backups").mkdir()
     (layout.RELEASES / "0.1.0").mkdir()
     layout.point_current_at("0.1.0")
+    layout.COMMAND.parent.mkdir()
     layout.COMMAND.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/asked\n')
     layout.COMMAND.chmod(0o755)
+    completion.write()
     (layout.UNITS / "call-analytics.service").touch()
     (layout.UNITS / "another.service").touch()
     (layout.CONFIG / "appliance.env").write_text("PORT=8000\nDATABASE_URL=postgresql://x:y@db.dealer.example/calls\n")
@@ -75,7 +77,8 @@ def test_the_program_goes_and_the_data_stay(installed: Path) -> None:
     done = RUN.invoke(app, ["--yes"])
     assert done.exit_code == 0, done.output
     assert (installed / "asked").read_text() == "down\n"
-    left = sorted(path.name for path in installed.iterdir() if path.name != "asked")
+    assert not [file for file in completion.files().values() if file.exists()]
+    left = sorted(path.name for path in installed.iterdir() if path.name not in {"asked", "bin", "share"})
     assert left == ["backups", "etc", "lib", "log", "run", "units"]
     assert [path.name for path in layout.UNITS.iterdir()] == ["another.service"]
     assert (layout.DATA / "recording").read_text() == "a call"
@@ -87,7 +90,7 @@ def test_the_program_goes_and_the_data_stay(installed: Path) -> None:
 def test_everything_goes_where_it_is_told_to_but_backups(installed: Path) -> None:
     done = RUN.invoke(app, ["--with-data", "--yes"])
     assert done.exit_code == 0, done.output
-    assert sorted(path.name for path in installed.iterdir()) == ["asked", "backups", "units"]
+    assert sorted(path.name for path in installed.iterdir()) == ["asked", "backups", "bin", "share", "units"]
     assert not has_account()
     assert str(installed / "backups") in done.output
 
