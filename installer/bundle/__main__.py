@@ -34,7 +34,8 @@ VARIANTS = {
 """The environments of each variant: a folder of wheels each, and the lock that names them."""
 
 
-def main() -> None:
+def command_line() -> argparse.ArgumentParser:
+    """What a bundle may be told."""
     options = argparse.ArgumentParser(prog="make bundle", description=__doc__)
     options.add_argument("--target", choices=TARGETS, default="debian12")
     options.add_argument("--variant", choices=VARIANTS, default="cpu")
@@ -49,6 +50,11 @@ def main() -> None:
     options.add_argument("--out", type=Path, default=ROOT / "dist")
     options.add_argument("--mirror", help="the target's package mirror, where it is not the usual one")
     options.add_argument("--version", default=__version__)
+    return options
+
+
+def main() -> None:
+    options = command_line()
     chosen = options.parse_args()
     for path in chosen.weights:
         if not path.is_dir():
