@@ -27,8 +27,16 @@ def verify(
         ),
     ] = None,
 ) -> None:
-    """Check every file and the signature of a bundle / Проверить файлы и подпись комплекта."""
-    from installer.bundle import seal
+    """Check every file and the signature of a bundle, and list it / Проверить и показать комплект."""
+    from installer.bundle import contents, inventory, seal
 
     signer = seal.verify(folder, key)
+    typer.echo("\n".join(contents.table(folder)))
+    if (folder / inventory.FILE).is_file():  # bundles of earlier releases have none
+        found = contents.counts(folder)
+        told = (
+            f"Пакетов Python: {found['python']}, Debian: {found['debian']}, весов: {found['weights']}",
+            f"Python packages: {found['python']}, Debian packages: {found['debian']}, weights: {found['weights']}",
+        )
+        typer.echo(f"{ours(told)} ({inventory.FILE})")
     typer.echo(ours((f"Все файлы целы, подписал {signer}", f"Every file is sound, signed by {signer}")))

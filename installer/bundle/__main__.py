@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import tomllib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from appliance import __version__
 from installer import weights
-from installer.bundle import debs, seal, wheels
+from installer.bundle import contents, debs, inventory, seal, wheels
 from installer.failures import StepFailed
 from installer.preflight import plan
 
 ROOT = Path(__file__).parent.parent.parent
 TARGETS = tomllib.loads((Path(__file__).parent / "targets.toml").read_text(encoding="utf-8"))
-INVENTORY = ROOT / ".venv-bundle" / "bin" / "cyclonedx-py"
+CHECKER = ROOT / ".venv-bundle" / "bin" / "python"
 VARIANTS = {
     "cpu": {"wheels": "requirements.lock"},
     "nvidia": {
@@ -93,8 +92,10 @@ def weights_of(profile: str, models: Path) -> list[Path]:
 
 def make(chosen: argparse.Namespace) -> None:
     """Build, sign and pack. Raises StepFailed."""
-    if not INVENTORY.exists():
+    if not CHECKER.exists():
         raise StepFailed(step="SBOM", reason="cyclonedx-bom is not installed: make bundle installs it")
+    # What is built here, a wheel of a source, bears this time instead of its own.
+    os.environ["SOURCE_DATE_EPOCH"] = str(_moment())
     name = f"call-analytics-{chosen.version}-{chosen.target}-{chosen.variant}"
     with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
         folder = Path(scratch) / name
@@ -107,8 +108,8 @@ def make(chosen: argparse.Namespace) -> None:
         chosen.out.mkdir(parents=True, exist_ok=True)
         archive = chosen.out / f"{name}.tar"
         _say("packing")
-        subprocess.run(["tar", "-cf", str(archive), "--owner=0", "--group=0", "-C", scratch, name], check=True)  # noqa: S607
-        _show(folder)
+        pack(folder, archive, _moment())
+        sys.stdout.write("".join(f"{line}\n" for line in contents.table(folder)))
     _say(f"{archive}: {archive.stat().st_size / 1024**2:.0f} MiB, signed by {fingerprint}")
 
 
@@ -132,16 +133,32 @@ def build(folder: Path, target: dict[str, Any], chosen: argparse.Namespace, scra
     (folder / "weights").mkdir()
     for path in chosen.weights:
         shutil.copytree(path, folder / "weights" / path.name)
-    _inventory(folder, locks.values())
     about = {
         "version": chosen.version,
         "variant": chosen.variant,
         "os_id": target["os_id"],
         "os_version": target["os_version"],
-        "built_at": int(time.time()),
+        "built_at": _moment(),
         "packages": target["packages"],
     }
     (folder / "bundle.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+    _say("bill of materials")
+    inventory.check(inventory.write(folder, about), CHECKER)
+
+
+def _moment() -> int:
+    """When what is built was committed, in seconds since 1970: the same sources make the same bundle at any time."""
+    asked = ["git", "log", "-1", "--format=%ct"]
+    return int(subprocess.run(asked, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+
+
+def pack(folder: Path, archive: Path, moment: int) -> None:
+    """One archive: of the same files always the same bytes. One that is there is replaced when the new one is whole."""
+    same = ["--sort=name", "--format=gnu", f"--mtime=@{moment}", "--owner=0", "--group=0", "--numeric-owner"]
+    part = archive.with_name(f"{archive.name}.part")
+    command = ["tar", "-cf", str(part), *same, "--mode=u+rwX,go+rX,go-w", "-C", str(folder.parent), folder.name]
+    subprocess.run(command, check=True)
+    part.replace(archive)
 
 
 def _release(folder: Path, version: str) -> None:
@@ -157,26 +174,6 @@ def _release(folder: Path, version: str) -> None:
     project.write_text(text, encoding="utf-8")
     shutil.copy2(ROOT / "installer" / "setup" / "install.sh", folder / "install")
     (folder / "install").chmod(0o755)
-
-
-def _inventory(folder: Path, locks: Iterable[str]) -> None:
-    """The software bill of materials, CycloneDX, by the project's own tool."""
-    for lock in locks:
-        out = folder / f"sbom-{Path(lock).stem}.cdx.json"
-        subprocess.run(
-            [str(INVENTORY), "requirements", str(ROOT / lock), "-o", str(out)], check=True, capture_output=True
-        )
-
-
-def _show(folder: Path) -> None:
-    """What each part adds to the archive: what lies there once is counted once."""
-    counted: set[int] = set()
-    for part in sorted(folder.iterdir()):
-        files = [part] if part.is_file() else [file for file in part.rglob("*") if file.is_file()]
-        added = {status.st_ino: status.st_size for status in map(Path.stat, files) if status.st_ino not in counted}
-        counted |= added.keys()
-        size = sum(added.values())
-        sys.stdout.write(f"  {part.name:<28} {len(files):>6} files {size / 1024**2:>10.1f} MiB\n")
 
 
 def _say(text: str) -> None:

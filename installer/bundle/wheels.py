@@ -100,19 +100,24 @@ def licences(folder: Path, into: Path) -> list[tuple[str, str, str]]:
     """Write each package's licence files; returns name, version and licence of each."""
     found = []
     for wheel in sorted(folder.glob("*.whl")):
+        found.append(described(wheel))
         with zipfile.ZipFile(wheel) as archive:
-            names = archive.namelist()
-            metadata = next(name for name in names if name.endswith(".dist-info/METADATA"))
-            headers = Parser().parsestr(archive.read(metadata).decode("utf-8", "replace"), headersonly=True)
-            found.append((headers["Name"], headers["Version"], _licence(headers)))
-            for name in names:
+            for name in sorted(archive.namelist()):
                 if re.search(r"\.dist-info/.*(licen[cs]e|copying|notice)", name, re.IGNORECASE) and not name.endswith(
                     "/"
                 ):
-                    target = into / headers["Name"] / Path(name).name
+                    target = into / found[-1][0] / Path(name).name
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(archive.read(name))
     return found
+
+
+def described(wheel: Path) -> tuple[str, str, str]:
+    """Name, version and licence, as a wheel itself states them."""
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        headers = Parser().parsestr(archive.read(metadata).decode("utf-8", "replace"), headersonly=True)
+    return headers["Name"], headers["Version"], _licence(headers)
 
 
 def _licence(headers: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -25,6 +26,8 @@ BUSY = {
     "ru": "Уже идёт другая установка или обновление: дождитесь конца",
     "en": "Another installation or upgrade is under way: wait for its end",
 }
+BUILD = ".build"
+"""In a release: which bundle it came from."""
 
 
 def options() -> argparse.Namespace:
@@ -130,6 +133,27 @@ class Preparation:
             en = f"Version {installed} is installed, later than this ({self.version}), which cannot read its database"
             raise StepFails(ru if self.language == "ru" else en)
 
+    def refuse_other_build(self) -> None:
+        """What serves is not changed under its processes: other contents come in as a later version, by an upgrade."""
+        if self._has_environment() and not self._is_of_this_build():
+            ru = (
+                f"Версия {self.version} уже установлена из другого комплекта. Соберите этот с номером сборки "
+                f"(--version {self.version}+1): он поставится как обновление"
+            )
+            en = (
+                f"Version {self.version} was installed from another bundle. Build this one with a number of its own "
+                f"(--version {self.version}+1): it comes in as an upgrade"
+            )
+            raise StepFails(ru if self.language == "ru" else en)
+
+    def _is_of_this_build(self) -> bool:
+        """By the manifest of the bundle that a release came from; those of before this file was written count as it."""
+        note = self.release / BUILD
+        return not note.is_file() or note.read_text(encoding="utf-8").strip() == self._build()
+
+    def _build(self) -> str:
+        return hashlib.sha256((self.bundle / "manifest.sha256").read_bytes()).hexdigest()
+
     def refuse_join(self) -> None:
         """Before anything is changed: a file that is none, or a machine that has calls of its own."""
         if self.join is None:
@@ -230,12 +254,15 @@ class Preparation:
                 link.symlink_to(place)
 
     def _has_release(self) -> bool:
-        return self.release.is_dir()
+        return self.release.is_dir() and self._is_of_this_build()
 
     def _copy_release(self) -> None:
         part = layout.RELEASES / f"{self.version}.part"
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(self.bundle / "release", part, ignore=shutil.ignore_patterns("__pycache__"))
+        (part / BUILD).write_text(self._build() + "\n", encoding="utf-8")
+        if self.release.exists():  # of another build that was cut off before it could run
+            shutil.rmtree(self.release)
         part.rename(self.release)
 
     def _has_environment(self) -> bool:
@@ -285,6 +312,7 @@ def main() -> None:
         preparation.end_unfinished()
         with alone.held():
             preparation.refuse_downgrade()
+            preparation.refuse_other_build()
             preparation.refuse_join()
             preparation.refuse_certificate()
             preparation.examine(chosen.port)
