@@ -152,10 +152,10 @@ def status(
     if not watch:
         Console().print(_drawn(site))
         raise typer.Exit(0 if supervisor.is_running(site) else 1)
-    with Live(_drawn(site), refresh_per_second=1) as live:
+    with Live(_drawn(site, watched=True), refresh_per_second=1) as live:
         while True:
             time.sleep(2)
-            live.update(_drawn(site))
+            live.update(_drawn(site, watched=True))
 
 
 def _condition() -> Condition | None:
@@ -199,7 +199,8 @@ def _unfinished(site: Site) -> list[str]:
     return ["upgrade_unfinished"] if (site.data_dir / UNFINISHED).exists() else []
 
 
-def _drawn(site: Site) -> Group:
+def _drawn(site: Site, *, watched: bool = False) -> Group:
+    """watched: what to mend comes first, for a terminal that is too low cuts off the end."""
     from installer.setup.layout import DATA
 
     table = Table(*ours((("процесс", "состояние", "pid", ""), ("process", "state", "pid", ""))))
@@ -220,7 +221,7 @@ def _drawn(site: Site) -> Group:
     problems = [*_unfinished(site), *(known.problems if known else _without_database()["problems"])]
     for name, value in (*told, *(("problems", ours(PROBLEMS[problem])) for problem in problems)):
         facts.add_row(Text(ours(LABELS[name]), style="bold"), value)
-    return Group(table, facts)
+    return Group(facts, table) if watched else Group(table, facts)
 
 
 def _told(known: Condition) -> Iterator[tuple[str, str]]:

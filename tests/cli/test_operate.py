@@ -130,7 +130,13 @@ def test_status_where_the_database_is_away(site: Site) -> None:
 def test_a_watched_status_shows_what_has_changed_until_it_is_stopped(site: Site) -> None:
     """By its own pictures, however long each takes: the backup that is noted meanwhile appears in a later one."""
     note = site.data_dir / readiness.LAST_BACKUP
-    environment = {**os.environ, "APPLIANCE_ENV_FILE": str(site.env_file), "LANG": "C", "FORCE_COLOR": "1"}
+    environment = {
+        **os.environ,
+        "APPLIANCE_ENV_FILE": str(site.env_file),
+        "LANG": "C",
+        "FORCE_COLOR": "1",
+        "LINES": "100",
+    }
     command = [APPLIANCE, "status", "--watch", "--data-dir", str(site.data_dir)]
     pictures: queue.Queue[str] = queue.Queue()
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as watching:
