@@ -27,7 +27,7 @@ from psycopg import sql
 
 from appliance import __version__
 from installer import aside, postgres, stack
-from installer.failures import BackupUnsound, StepFailed
+from installer.failures import BackupRuns, BackupUnsound, StepFailed
 from installer.site import Site
 from installer.vault import Vault
 
@@ -78,7 +78,7 @@ def whole(vault: Vault) -> list[str]:
 def make(site: Site, vault: Vault, report: Report, keep: int = 0) -> str:
     """Make a backup of a running installation; returns its name. `keep`: how many stay; 0: all.
 
-    Raises StepFailed, RestoreRuns, RestoreCutOff, HalfRestored.
+    Raises BackupRuns, StepFailed, RestoreRuns, RestoreCutOff, HalfRestored.
     """
     aside.check(site)
     site.backups.mkdir(mode=0o700, exist_ok=True)
@@ -110,13 +110,13 @@ def make(site: Site, vault: Vault, report: Report, keep: int = 0) -> str:
 
 @contextmanager
 def _alone(site: Site) -> Iterator[None]:
-    """Two at a time would take each other for interrupted ones. Raises StepFailed."""
+    """Two at a time would take each other for interrupted ones. Raises BackupRuns."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW
     with os.fdopen(os.open(site.backups / "lock", flags, 0o600), "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise StepFailed(step="backup", reason="another one is being made") from None
+            raise BackupRuns from None
         yield
 
 
@@ -185,7 +185,7 @@ def _copy_objects(
             client.fget_object(bucket, key, str(copy))
         except S3Error as error:
             if error.code != "NoSuchKey":
-                raise StepFailed(step=f"copy of a recording ({key})", reason=str(error.code)) from None
+                raise StepFailed(step=key, reason=str(error.code)) from None
             gone.append(key)
             continue
         digests[key] = digest(copy)

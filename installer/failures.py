@@ -47,6 +47,12 @@ class PostgresMissing(ApplianceError):
     en = "PostgreSQL's server is not installed. Run: installer/packages.sh"
 
 
+class BackupRuns(ApplianceError):
+    code = "backup_runs"
+    ru = "Другая резервная копия ещё создаётся. Дождитесь её конца"
+    en = "Another backup is being made. Wait for its end"
+
+
 class BackupUnsound(ApplianceError):
     code = "backup_unsound"
     ru = "Резервная копия повреждена или неполна: {what}. Возьмите другую копию"

@@ -15,13 +15,13 @@ IDENTITY = NAMESPACE = "call-analytics"
 
 class BundleDamaged(ApplianceError):
     code = "bundle_damaged"
-    ru = "Комплект повреждён: {reason}. Скопируйте его заново"
+    ru = "Комплект повреждён: {reason_ru}. Скопируйте его заново"
     en = "The bundle is damaged: {reason}. Copy it again"
 
 
 class BundleNotSigned(ApplianceError):
     code = "bundle_not_signed"
-    ru = "Подпись комплекта не подтверждена: {reason}. Не устанавливайте его"
+    ru = "Подпись комплекта не подтверждена: {reason_ru}. Не устанавливайте его"
     en = "The bundle's signature does not hold: {reason}. Do not install it"
 
 
@@ -66,17 +66,19 @@ def verify(folder: Path, key: Path | None = None) -> str:
     """
     manifest = folder / MANIFEST
     if not manifest.is_file():
-        raise BundleDamaged(reason=f"{MANIFEST} is missing")
+        raise BundleDamaged(reason=f"{MANIFEST} is missing", reason_ru=f"нет {MANIFEST}")
     stated = {}
     for line in manifest.read_text(encoding="utf-8").splitlines():
         value, _, name = line.partition("  ")
         stated[name] = value
     there = {str(file.relative_to(folder)): file for file in _files(folder)}
     for name in sorted(stated.keys() ^ there.keys()):
-        raise BundleDamaged(reason=f"{name} is missing" if name in stated else f"{name} does not belong to it")
+        if name in stated:
+            raise BundleDamaged(reason=f"{name} is missing", reason_ru=f"нет {name}")
+        raise BundleDamaged(reason=f"{name} does not belong to it", reason_ru=f"{name} лишний")
     for name, value in stated.items():
         if digest(there[name]) != value:
-            raise BundleDamaged(reason=f"{name} was changed")
+            raise BundleDamaged(reason=f"{name} was changed", reason_ru=f"{name} изменён")
     public = key or folder / KEY
     signers = f"{IDENTITY} {public.read_text(encoding='utf-8')}"
     _check_signature(folder, manifest, signers)
@@ -85,7 +87,7 @@ def verify(folder: Path, key: Path | None = None) -> str:
 
 def _check_signature(folder: Path, manifest: Path, signers: str) -> None:
     if not (folder / SIGNATURE).is_file():
-        raise BundleNotSigned(reason=f"{SIGNATURE} is missing")
+        raise BundleNotSigned(reason=f"{SIGNATURE} is missing", reason_ru=f"нет {SIGNATURE}")
     with tempfile.NamedTemporaryFile("w", encoding="utf-8") as known, manifest.open("rb") as stream:
         known.write(signers)
         known.flush()
@@ -93,4 +95,5 @@ def _check_signature(folder: Path, manifest: Path, signers: str) -> None:
         command = ["ssh-keygen", "-Y", "verify", *options]
         done = subprocess.run(command, stdin=stream, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise BundleNotSigned(reason=(done.stderr or done.stdout).strip()[-200:])
+        said = (done.stderr or done.stdout).strip()[-200:]
+        raise BundleNotSigned(reason=said, reason_ru=said)

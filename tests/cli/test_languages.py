@@ -88,7 +88,7 @@ def test_help_as_an_operator_sees_it() -> None:
     assert russian.returncode == 0
     assert "Вызов: appliance backup make" in russian.stdout
     assert "[по умолчанию: 0]" in russian.stdout
-    assert not SENTENCE.search(russian.stdout), russian.stdout
+    assert not SENTENCE.search(re.sub(r"appliance backup make|<[^>]*>", "", russian.stdout)), russian.stdout
     english = said("backup", "make", "--help", LANG="en_US.UTF-8").stdout
     assert "Usage: appliance backup make" in english
     assert not CYRILLIC.search(english)
