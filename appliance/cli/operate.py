@@ -150,12 +150,13 @@ def status(
         typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
         raise typer.Exit(0 if found["ready"] else 1)
     if not watch:
-        Console().print(_drawn(site))
-        raise typer.Exit(0 if supervisor.is_running(site) else 1)
-    with Live(_drawn(site, watched=True), refresh_per_second=1) as live:
+        known = _condition()
+        Console().print(_drawn(site, known))
+        raise typer.Exit(0 if known and known.ready and supervisor.is_running(site) else 1)
+    with Live(_drawn(site, _condition(), watched=True), refresh_per_second=1) as live:
         while True:
             time.sleep(2)
-            live.update(_drawn(site, watched=True))
+            live.update(_drawn(site, _condition(), watched=True))
 
 
 def _condition() -> Condition | None:
@@ -199,7 +200,7 @@ def _unfinished(site: Site) -> list[str]:
     return ["upgrade_unfinished"] if (site.data_dir / UNFINISHED).exists() else []
 
 
-def _drawn(site: Site, *, watched: bool = False) -> Group:
+def _drawn(site: Site, known: Condition | None, *, watched: bool = False) -> Group:
     """watched: what to mend comes first, for a terminal that is too low cuts off the end."""
     from installer.setup.layout import DATA
 
@@ -216,7 +217,6 @@ def _drawn(site: Site, *, watched: bool = False) -> Group:
         start = "systemctl start call-analytics.target" if site.data_dir == DATA else "make start"
         table.add_row(ours((f"ничего не запущено: {start}", f"nothing runs: {start}")), "", "", "")
     facts = Table.grid(padding=(0, 2))
-    known = _condition()
     told = _told(known) if known else ()
     problems = [*_unfinished(site), *(known.problems if known else _without_database()["problems"])]
     for name, value in (*told, *(("problems", ours(PROBLEMS[problem])) for problem in problems)):

@@ -12,7 +12,7 @@ from pathlib import Path
 from appliance.config import settings
 
 LOG = Path("log") / "supervisord.log"
-TAIL_BYTES = 512 * 1024
+TAIL_BYTES = 128 * 1024
 
 RECENTLY_S = 600.0
 YOUNG_S = 60.0

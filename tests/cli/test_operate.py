@@ -124,6 +124,9 @@ def test_status_where_the_database_is_away(site: Site) -> None:
     assert done.returncode == 1
     assert json.loads(done.stdout)["problems"][0] == "database_away"
     assert json.loads(done.stdout)["certificate"] is None
+    shown = run(site, "status", DATABASE_URL=f"postgresql://x:secret@127.0.0.1:{_free_port()}/x")
+    assert shown.returncode == 1
+    assert "the database does not answer" in shown.stdout
     assert "secret" not in done.stdout + done.stderr
 
 
