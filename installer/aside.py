@@ -98,7 +98,7 @@ def in_nothing(site: Site, report: Callable[[str], None]) -> Iterator[None]:
         if mark.stat().st_size:  # an installation waits to be put back
             raise NotEmpty(folder=str(site.data_dir))
         if len(list(site.data_dir.iterdir())) > 1:
-            report("a restore was cut off: removing what it left")
+            report("a restore was cut off: removing what it left / восстановление прервали: убираю его остатки")
         _clear(site)
         try:
             yield

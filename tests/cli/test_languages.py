@@ -204,7 +204,7 @@ def test_headings_of_measures_are_in_both() -> None:
         )
     ]
     headings = {text for table in tables for text in (table.title, *table.headings)}
-    headings |= {str(column.header) for column in masking.table([]).columns}
+    headings |= {str(column.header) for column in masking.table([], "").columns}
     assert not headings - measures.RUSSIAN.keys()
 
 
