@@ -21,8 +21,8 @@ UNSTATED = "see its files"
 OWN_LICENCE = "Apache-2.0"
 
 EMBEDDED = {
+    "analysis": "classifiers of intents, topics and outcomes, trained by this project",
     "demo": "speech weights for the sample calls, trained by this project",
-    "intents": "classifier of intents, trained by this project",
     "speaker": "voice encoder of Resemblyzer 0.1.4, converted to ONNX",
 }
 """Weights within the release, all under OWN_LICENCE (see the README of each)."""
