@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from installer import accounts, ownership, supervisor
+from installer.language import pick
 from installer.setup import layout
 from installer.site import Site
 from tests.conftest import ROOT, SAMPLES, _free_port, let_in, upload, wait_until
@@ -70,7 +71,7 @@ def users() -> Iterator[None]:
         patch.setattr(layout, "USER", f"ca-{uuid4().hex[:8]}")
         said: list[str] = []
         accounts.ensure(TEMPORARY / "data", said.append)
-        assert said == ["making an account for each process"]
+        assert said == ["making an account for each process / учётная запись для каждого процесса"]
         yield
         for user in (*map(accounts.of, accounts.SUFFIXES), layout.USER):
             subprocess.run(["userdel", user], check=True, capture_output=True)
@@ -126,6 +127,7 @@ WRITES = {
     "backup": {"operator"},
     "scratch": {"api", "speech", "analysis", "housekeeping", "operator"},
     "metrics": {"api", "speech", "analysis", "housekeeping", "operator"},
+    "alive": {"api", "speech", "analysis", "housekeeping", "operator"},
 }
 
 
@@ -311,4 +313,6 @@ def test_below_a_closed_folder_everything_runs_as_before(users: None, tmp_path: 
     assert not accounts.separate(closed / "data")
     said: list[str] = []
     accounts.ensure(closed / "data", said.append)
-    assert said == [f"without users of their own, since {closed} is closed to others"]
+    [told] = said
+    assert pick(told, "en") == f"no users of their own, {closed} is closed to others"
+    assert pick(told, "ru") == f"без отдельных пользователей: {closed} закрыта"
