@@ -25,6 +25,7 @@ WORKERS_MAY = {
     "INSERT": "analysis_versions, audit_log, call_tallies, events, llm_requests, segments, stage_outputs, stage_steps,"
     " topic_tallies",
     "UPDATE": "ai_analyses, calls, llm_requests, pipelines, reanalyses, reanalysis_tasks",
+    "UPDATE (speaker, speaker_detail)": "segments",
     "UPDATE (speech_seen_at, analysis_seen_at, version, updated_at)": "nodes",
     "DELETE": "segments, stage_steps",
     "SELECT, INSERT, UPDATE, DELETE": "huey_counter, huey_kv, huey_schedule, huey_task",

@@ -252,11 +252,14 @@ refused("DELETE FROM calls")
 refused("UPDATE audit_log SET action = 'x'")
 refused("INSERT INTO nodes (name, address) VALUES ('x', 'y')")
 refused("UPDATE nodes SET address = 'y'")
+refused("UPDATE segments SET text = 'x' WHERE false")
+refused("UPDATE segments SET speaker = speaker, speaker_detail = speaker_detail WHERE false")
 refused("SELECT 1", url.replace("verify-full", "disable"))
 refused("SELECT 1", url.replace("node_second:", "appliance:"))
 """
-    said = two.network.inside(sys.executable, "-c", probe).stdout.split()
-    assert said == [*["InsufficientPrivilege"] * 6, *["OperationalError"] * 2]
+    said = two.network.inside(sys.executable, "-c", probe).stdout.splitlines()
+    turns = "allowed UPDATE segments SET speaker = speaker, speaker_detail = speaker_detail WHERE false"
+    assert said == [*["InsufficientPrivilege"] * 7, turns, *["OperationalError"] * 2]
     store = """
 import io
 from appliance.store import objects
