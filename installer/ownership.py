@@ -40,6 +40,10 @@ def hand_over(site: Site) -> None:
         site.owner_password()  # made now: after the first start it would be root's until the next one
     accounts.give(site.data_dir / "postgres-owner.password", layout.USER, 0o400)  # for backups
     accounts.give(site.logs.resolve(), "root", 0o750, group)
+    # The API and the commands tell by it which processes are down; systemd's UMask would keep it from them.
+    ends = site.logs.resolve() / "supervisord.log"
+    ends.touch()
+    accounts.give(ends, "root", 0o640, group)
     accounts.give(site.run_dir.resolve(), "root", 0o751)
     for name in SHARED:
         (site.data_dir / name).mkdir(exist_ok=True)

@@ -113,11 +113,13 @@ READS = {
     "postgres/PG_VERSION": {"postgres"},
     "swift/etc/proxy.conf": {"swift"},
     "swift/srv/d1/recording": {"swift"},
+    "log/supervisord.log": {"api", "speech", "analysis", "housekeeping", "operator"},
 }
 WRITES = {
     "": set(),
     "appliance.env": set(),
     "log": set(),
+    "log/supervisord.log": set(),
     "run": set(),
     "postgres": {"postgres"},
     "swift": set(),
