@@ -18,6 +18,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from appliance.cli import app, language, measures
+from appliance.engines.language.answer import AnswerUnfit
 from appliance.errors import IN_RUSSIAN
 from appliance.evaluation import analysis_report, masking, speech_report
 from installer.language import pick, spoken
@@ -185,6 +186,7 @@ def codes() -> Iterator[str]:
                 yield str(code.value)
         if file.name == "pyannote_child.py":
             yield from re.findall(r'"(diarizer_\w+)"', file.read_text(encoding="utf-8"))
+    yield from (kind.code for kind in (AnswerUnfit, *AnswerUnfit.__subclasses__()))
 
 
 def test_every_failure_of_an_engine_has_a_russian_sentence() -> None:
