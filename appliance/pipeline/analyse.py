@@ -108,7 +108,8 @@ def analysed(context: StageContext, conversation: Conversation) -> Analysed:
         return Analysed(BUILTIN, equipment.builtin.analyse(conversation, topics=topics), chosen.profile.name)
 
 
-ANSWERED_BADLY = frozenset({"llm_refused", "llm_context_exceeded"})
+ANSWERED_BADLY = frozenset({"llm_refused", "llm_context_exceeded", "llm_answer_invalid", "llm_answer_oversized"})
+"""Failures of the question who the manager is that are no reason to leave the call without an analysis."""
 
 
 def _manager_of(context: StageContext, analyst: Analyst, conversation: Conversation) -> tuple[Speaker | None, Used]:
