@@ -156,6 +156,7 @@ KNOWN = (
         ("мне нужен иван новый", ["иван новый"]),
         ("tell kowalski that sarah called", ["kowalski", "sarah"]),
         ("james price promised me mats", ["james price"]),
+        ("Price, are you there?", ["Price"]),
     ],
 )
 def test_names_that_are_known_are_found_in_every_form_and_case(said: str, hidden: list[str]) -> None:
@@ -169,6 +170,7 @@ def test_names_that_are_known_are_found_in_every_form_and_case(said: str, hidden
         "соедините с отделом продаж",
         "Отдел продаж слушает",
         "what is the price of the hybrid",
+        "Price of the hybrid, please",
         "я читал роман в очереди",
     ],
 )
@@ -184,6 +186,15 @@ def test_known_names_are_put_back_as_they_were_said() -> None:
         "[NAME_2] слушает",
     ]
     assert [masked.restored(u.text) for u in masked.conversation.utterances] == [u.text for u in given.utterances]
+
+
+def test_a_name_that_was_heard_is_hidden_at_the_beginning_of_a_sentence_too() -> None:
+    """Though it is another word as well, which stays where it has no capital."""
+    given = conversation(("A", "My name is Frost."), ("B", "Frost is on the list, and there is frost outside."))
+    assert [u.text for u in MaskedConversation(given).conversation.utterances] == [
+        "My name is [NAME_1].",
+        "[NAME_1] is on the list, and there is frost outside.",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -89,9 +89,8 @@ class MaskedConversation:
             found_in(u.text, conversation.language, " ".join(b.text for b in said[max(0, n - 2) : n]), self._people)
             for n, u in enumerate(said)
         ]
-        heard = People(
-            u.text[a:b] for u, found in zip(said, spans, strict=True) for a, b, kind in found if kind == "NAME"
-        )
+        named = (u.text[a:b] for u, found in zip(said, spans, strict=True) for a, b, kind in found if kind == "NAME")
+        heard = People(named, heard=True)
         pieces = dictated([u.text for u in said])
         utterances = []
         for u, found, parts in zip(said, spans, pieces, strict=True):

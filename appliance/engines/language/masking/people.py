@@ -14,6 +14,9 @@ from appliance.engines.speech.vocabulary import forms_of
 WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 SENTENCE = re.compile(r"(?:^|[.!?…]\s+|[\"«]\s*)$")
 NAME_TAGS = ("Name", "Patr", "Surn")
+ADDRESSED = re.compile(r"\s*(?:[,.!?…]|$)")
+"""Follows a name by which somebody is addressed, or that is all that is said."""
+
 LEAST_LETTERS = 3
 """Shorter words are initials, and parts of other words' abbreviations."""
 
@@ -76,10 +79,14 @@ def _is_a_name_too(lower: str) -> bool:
 
 
 class People:
-    """Names to look for. Words that mean something else as well count by their capital or beside another of them."""
+    """Names to look for. Words that mean something else as well count by their capital or beside another of them.
 
-    def __init__(self, names: Iterable[str]) -> None:
-        people = [name for name in names if _may_be_a_person(name)]
+    heard: the names are those that were found in the call. Then a capital tells at the beginning of a sentence, too.
+    """
+
+    def __init__(self, names: Iterable[str], *, heard: bool = False) -> None:
+        self._heard = heard
+        people = [name for name in names if heard or _may_be_a_person(name)]
         parts = {key_of(part) for name in people for part in WORD.findall(name) if len(part) >= LEAST_LETTERS}
         self._forms = frozenset(form for part in parts for form in _forms(part))
 
@@ -94,13 +101,14 @@ class People:
         }
         yield from (m.span() for m in known if m.start() in beside or self._is_sure(text, m))
 
-    @staticmethod
-    def _is_sure(text: str, match: re.Match[str]) -> bool:
+    def _is_sure(self, text: str, match: re.Match[str]) -> bool:
         lower = key_of(match[0])
         if not is_other_word(lower):
             return True
+        if not match[0][0].isupper() or lower in words("cars"):
+            return False
         begins = SENTENCE.search(text[: match.start()])
-        return match[0][0].isupper() and not begins and lower not in words("cars")
+        return self._heard or not begins or bool(ADDRESSED.match(text, match.end()))
 
 
 NOBODY = People(())
