@@ -20,10 +20,9 @@ from appliance.engines.language.masking.people import (
     WORD,
     People,
     is_other_word,
-    key_of,
     shares,
 )
-from appliance.engines.speech.vocabulary import forms_of
+from appliance.engines.speech.vocabulary import forms_of, key_of
 
 CUE = re.compile(
     r"(?:меня зовут|зовут|меня звать|мо[её] имя|на имя|фамилия|по фамилии)\s+(?:(?:моя|мой|у меня)\s+)?", re.IGNORECASE

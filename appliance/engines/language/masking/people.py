@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from appliance.engines.language.builtin.lemmas import _morphology as morphology
 from appliance.engines.language.masking.lexicon import words
-from appliance.engines.speech.vocabulary import forms_of
+from appliance.engines.speech.vocabulary import forms_of, key_of
 
 WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 SENTENCE = re.compile(r"(?:^|[.!?…]\s+|[\"«]\s*)$")
@@ -60,11 +60,6 @@ def reads_as_a_person(name: str) -> bool:
         for part in parts
         if not is_other_word(part)
     )
-
-
-def key_of(word: str) -> str:
-    """A word as it is looked up."""
-    return word.lower().replace("ё", "е")
 
 
 def _may_be_a_person(name: str) -> bool:
