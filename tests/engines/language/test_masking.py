@@ -221,6 +221,7 @@ def test_what_introduces_a_name_does_so_in_lower_case_too(said: str, hidden: lis
         "i am calling about the silver accord",
         "this is regarding my oil change",
         "i will come by in may",
+        "what is the max discount",
     ],
 )
 def test_what_looks_like_an_introduction_hides_nothing(said: str) -> None:
