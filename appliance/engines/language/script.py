@@ -12,10 +12,10 @@ KAZAKH = re.compile(r"[әғқңөұүһі]", re.IGNORECASE)
 """What Kazakh has beside the letters of Russian."""
 
 LETTERS = {
-    **dict.fromkeys(("ru", "kk", "uk", "be", "bg", "sr", "mk", "ky", "tg", "tt", "ba", "mn"), CYRILLIC),
+    **dict.fromkeys(("ru", "kk", "uk", "be", "bg", "mk", "ky", "tg", "tt", "ba", "mn"), CYRILLIC),
     **dict.fromkeys(("en", "de", "fr", "es", "it", "pt", "pl", "nl", "cs", "sv", "fi", "tr"), LATIN),
 }
-"""Languages that can be told from others; a text in one that is not here passes."""
+"""Languages that can be told from others; a text in one that is not here, or has two scripts as Serbian, passes."""
 
 LEAST_LETTERS = 12
 """A shorter text may be a name and a number: it is not judged."""

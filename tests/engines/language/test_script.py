@@ -49,7 +49,7 @@ def test_a_text_too_short_to_tell_passes(text: str) -> None:
     assert all(is_in(text, language) for language in ("ru", "en", "kk"))
 
 
-@pytest.mark.parametrize("language", ["und", "", "ka", "yue"])
+@pytest.mark.parametrize("language", ["und", "", "ka", "yue", "sr"])
 def test_a_language_that_cannot_be_told_is_not_judged(language: str) -> None:
     assert is_in(ENGLISH, language)
     assert is_in(RUSSIAN, language)
