@@ -178,6 +178,11 @@ def test_known_names_that_are_other_words_stay_where_they_are_those(said: str) -
     assert found_in(said, "ru", people=People(KNOWN)) == []
 
 
+def test_a_part_of_a_name_that_is_known_keeps_nothing_of_the_rest_open() -> None:
+    said = "ask O'Brien Smith about it"
+    assert [said[a:b] for a, b, _ in found_in(said, "en", people=People(["Pat O'Brien"]))] == ["O'Brien Smith"]
+
+
 def test_known_names_are_put_back_as_they_were_said() -> None:
     given = conversation(("A", "передайте бекжанову что я приеду"), ("B", "Бекжанов слушает"))
     masked = MaskedConversation(given, ["Бекжанов Нурлан"])

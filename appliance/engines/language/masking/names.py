@@ -200,11 +200,11 @@ def _is_english_name(lower: str, *, cued: bool, beside: bool) -> bool:
 
 
 def _joined(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Neighbours with nothing but a space between are one name."""
+    """Neighbours with nothing but a space between, and such as overlap, are one name."""
     current: tuple[int, int] | None = None
     for start, end in spans:
-        if current and text[current[1] : start].isspace():
-            current = (current[0], end)
+        if current and (start < current[1] or text[current[1] : start].isspace()):
+            current = (current[0], max(current[1], end))
             continue
         if current:
             yield current
