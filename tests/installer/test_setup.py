@@ -20,8 +20,7 @@ import pytest
 from cryptography import x509
 
 from installer import certificate, service
-from installer.bundle import __main__ as building
-from installer.bundle import debs, seal, wheels
+from installer.bundle import contents, debs, seal, wheels
 from installer.failures import StepFailed
 from installer.setup import commission, layout, tree
 from installer.setup.__main__ import Preparation, options
@@ -353,20 +352,17 @@ def test_a_wheel_that_two_environments_need_is_carried_once(tmp_path: Path) -> N
     assert (tmp_path / "there" / "wheels-pyannote" / "other-1-py3-none-any.whl").read_text() == "b" * 100_000
 
 
-def test_a_bundle_shows_what_it_holds_and_what_each_part_adds(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bundle_shows_what_it_holds_and_what_each_part_adds(tmp_path: Path) -> None:
     for folder in ("wheels", "wheels-vllm"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "torch.whl").write_bytes(b"x" * 2 * 1024**2)
     (tmp_path / "bundle.json").write_text("{}")
     wheels.share([tmp_path / "wheels", tmp_path / "wheels-vllm"])
-    building._show(tmp_path)
-    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert shown == [
-        ["bundle.json", "1", "files", "0.0", "MiB"],
-        ["wheels", "1", "files", "2.0", "MiB"],
-        ["wheels-vllm", "1", "files", "0.0", "MiB"],
+    assert [line.split() for line in contents.table(tmp_path)] == [
+        ["bundle.json", "1", "0.0", "MiB"],
+        ["wheels", "1", "2.0", "MiB"],
+        ["wheels-vllm", "1", "0.0", "MiB"],
+        ["=", "3", "2.0", "MiB"],
     ]
 
 
