@@ -13,8 +13,10 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from appliance.errors import ApplianceError
 from appliance.store.nodes import UPGRADE
 from installer import aside, backup, postgres, stack, supervisor
+from installer.language import spoken
 from installer.setup import layout
 from installer.site import Site
 
@@ -69,9 +71,9 @@ def restore(site: Site) -> None:
             _fill_again(site)
         return
     with _administer(site) as connection:
+        _drop(connection, FAILED)  # a return may have been cut off after the names were changed
         if not _exists(connection, COPY):
             return
-        _drop(connection, FAILED)
         lingering = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
         connection.execute(lingering, [DATABASE])
         with connection.transaction():  # both or neither: where there is no database, a start makes an empty one
@@ -107,7 +109,7 @@ def _dump(site: Site) -> Path:
 def finish(site: Site, report: stack.Report) -> None:
     """Where putting a dump back was cut off, put it back: the database may be empty, or half full."""
     if (site.data_dir / UNFINISHED).exists():
-        report("the return to the release before was cut off: going on with it")
+        report("the return to the release before was cut off: going on / возврат к прежней версии прервали: продолжаю")
         _fill_again(site)
 
 
@@ -147,4 +149,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ApplianceError as error:
+        sys.exit(error.message(spoken()))

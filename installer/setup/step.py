@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,18 +54,21 @@ class Journal:
         self._print(text)
 
     def _print(self, text: str, end: str = "\n") -> None:
-        sys.stdout.write(text + end)
-        sys.stdout.flush()
-        with self.log.open("a", encoding="utf-8") as file:
-            file.write(text + "\n")
+        with suppress(OSError):  # of a connection that was cut: nobody reads it
+            sys.stdout.write(text + end)
+            sys.stdout.flush()
+        self._note(text + "\n")
+
+    def _note(self, text: str) -> None:
+        """A full disk, say, must not keep what was there before from being put back."""
+        with suppress(OSError), self.log.open("a", encoding="utf-8") as file:
+            file.write(text)
 
     def run(self, *command: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
         """Run a command, its output into the log; returns what it printed. Raises StepFails."""
-        with self.log.open("a", encoding="utf-8") as file:
-            file.write("$ " + " ".join(command) + "\n")
+        self._note("$ " + " ".join(command) + "\n")
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=cwd)
-        with self.log.open("a", encoding="utf-8") as file:
-            file.write(done.stdout + done.stderr)
+        self._note(done.stdout + done.stderr)
         if done.returncode:
             said = (done.stderr or done.stdout).strip()[-600:]
             raise StepFails(f"{' '.join(command[:6])}: {said}")

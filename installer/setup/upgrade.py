@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import time
-from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -14,6 +13,7 @@ import psycopg
 from appliance.config import SettingsInvalid, check_file
 from appliance.errors import ApplianceError
 from installer import aside, nodes, signals, stack, supervisor
+from installer.language import pick
 from installer.setup import layout
 from installer.setup.step import Journal, Step, StepFails
 from installer.setup.tree import Tree, facts, write_units
@@ -74,10 +74,8 @@ class Upgrade:
                     self.journal.take(step)
         except BaseException as failure:
             ru = self.journal.language == "ru"
-            with suppress(OSError):  # of a connection that was cut: nobody reads it
-                self.journal.say(f"  {failure}")
-                said = f"возвращаю версию {self.old}" if ru else f"returning to version {self.old}"
-                self.journal.say(f"  {said} ...")
+            self.journal.say(f"  {self._told(failure)}")
+            self._say(f"возвращаю версию {self.old} ...", f"returning to version {self.old} ...")
             try:
                 with signals.undisturbed():
                     self._return()
@@ -135,6 +133,12 @@ class Upgrade:
     def _say(self, ru: str, en: str) -> None:
         self.journal.say("  " + (ru if self.journal.language == "ru" else en))
 
+    def _report(self, name: str) -> None:
+        self.journal.say(f"  {pick(name, self.journal.language)} ...")
+
+    def _told(self, failure: BaseException) -> str:
+        return failure.message(self.journal.language) if isinstance(failure, ApplianceError) else str(failure)
+
     def _check_settings(self) -> None:
         """What the old release was set to may be refused by the new one. Raises StepFails with the remedy."""
         file = layout.CONFIG / "appliance.env"
@@ -185,7 +189,7 @@ class Upgrade:
         python = layout.RELEASES / self.new / ".venv" / "bin" / "python"
         command = [str(python), "-m", "installer.setup.return_point", what]
         # As one of the installation's processes: should this one be killed, it is found and ended by what comes next.
-        marked = {**os.environ, supervisor.MARK: str(layout.DATA.resolve())}
+        marked = {**os.environ, supervisor.MARK: str(layout.DATA.resolve()), "APPLIANCE_LANG": self.journal.language}
         self.journal.run(*command, cwd=layout.RELEASES / self.new, env=marked)
 
     def _switch(self) -> None:
@@ -222,7 +226,7 @@ class Upgrade:
             since = nodes.now(site)
             stack.wait_for("workers", site, lambda: nodes.check_heard(site, since))
         except (ApplianceError, psycopg.Error) as error:
-            raise StepFails(str(error)) from None
+            raise StepFails(self._told(error)) from None
 
     def _serves(self) -> bool:
         """Whether the new release does; it is started for that where it does not run. Once: see Phase."""
@@ -230,10 +234,10 @@ class Upgrade:
         site = Site(layout.DATA.resolve())
         ran = supervisor.is_running(site)
         try:
-            stack.up(site.data_dir, int(facts().get("PORT", "8000")), self.journal.say)
+            stack.up(site.data_dir, int(facts().get("PORT", "8000")), self._report)
             self._prove()
         except Exception as failure:  # noqa: BLE001 - whatever keeps it from serving
-            self.journal.say(f"  {failure}")
+            self.journal.say(f"  {self._told(failure)}")
             return False
         if not ran:
             stack.down(site.data_dir)
