@@ -59,11 +59,20 @@ def make(folder: Path, name: str, addresses: list[str], days: float = SERVER_DAY
     )
     pem = serialization.Encoding.PEM
     key = server_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "ca.pem").write_bytes(authority.public_bytes(pem))
-    (folder / "server.pem").write_bytes(server.public_bytes(pem))
-    (folder / "server.key").touch(mode=0o600)
-    (folder / "server.key").write_bytes(key)
+    _write(folder / "ca.pem", authority.public_bytes(pem), 0o644)
+    _write(folder / "server.pem", server.public_bytes(pem), 0o644)
+    _write(folder / "server.key", key, 0o600)
     return fingerprint(folder / "ca.pem")
+
+
+def _write(file: Path, content: bytes, mode: int) -> None:
+    """Whole or not at all, and with this mode whatever the caller's umask: the API is another user."""
+    part = file.with_name(f"{file.name}.part")
+    part.unlink(missing_ok=True)
+    part.touch(mode=0o600)
+    part.write_bytes(content)
+    part.chmod(mode)
+    part.replace(file)
 
 
 def renew(file: Path, name: str = "", addresses: Collection[str] = ()) -> str:
@@ -99,10 +108,7 @@ def put_in(certificate: Path, key: Path, folder: Path) -> None:
         raise CertificateUnfit(file=str(key), reason="it is another certificate's key", reason_ru="ключ не от него")
     folder.mkdir(parents=True, exist_ok=True)
     for source, name, mode in ((key, "server.key", 0o600), (certificate, "server.pem", 0o644)):
-        part = folder / f"{name}.part"
-        part.touch(mode=mode)
-        part.write_bytes(source.read_bytes())
-        part.replace(folder / name)
+        _write(folder / name, source.read_bytes(), mode)
     (folder / "ca.pem").unlink(missing_ok=True)  # nobody goes by it any more
 
 

@@ -85,17 +85,19 @@ class Commissioning:
             raise StepFails(error.message(self.chosen.language)) from None
 
     def _has_certificate(self) -> bool:
-        return self.chosen.http or (not self.chosen.tls_cert and (layout.CONFIG / "tls" / "server.key").exists())
+        there = all((layout.CONFIG / "tls" / file).exists() for file in TLS_FILES.values())
+        return self.chosen.http or (not self.chosen.tls_cert and there)
 
     def _make_certificate(self) -> None:
         folder = layout.CONFIG / "tls"
         folder.mkdir(exist_ok=True)
-        if self.chosen.tls_cert:
-            shutil.copyfile(self.chosen.tls_cert, folder / "server.pem")
-            shutil.copyfile(self.chosen.tls_key, folder / "server.key")
-        else:
+        if not self.chosen.tls_cert:
             certificate.make(folder, self.chosen.name, _addresses())
-        (folder / "server.key").chmod(0o600)  # the API's user gets it at the start
+            return
+        try:
+            certificate.put_in(self.chosen.tls_cert, self.chosen.tls_key, folder)
+        except ApplianceError as error:
+            raise StepFails(error.message(self.chosen.language)) from None
 
     def _check_given(self) -> None:
         taken.check(self.chosen.given, self.chosen.language)

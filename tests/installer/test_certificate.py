@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -87,6 +88,17 @@ def test_the_companys_is_not_made_anew_and_takes_the_place_of_an_own(tls: Path, 
     assert not certificates.of(tls / "server.pem").self_made
     with pytest.raises(CompanyCertificate, match="certificate install"):
         certificate.renew(tls / "server.pem")
+
+
+def test_the_apis_user_reads_it_whatever_the_umask(tls: Path) -> None:
+    umask = os.umask(0o077)
+    try:
+        certificate.renew(tls / "server.pem")
+        certificate.put_in(tls / "server.pem", tls / "server.key", tls)  # from where it is already, too
+    finally:
+        os.umask(umask)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tls.iterdir()}
+    assert modes == {"server.key": 0o600, "server.pem": 0o644}
 
 
 def test_a_certificate_that_does_not_do_changes_nothing(tls: Path, tmp_path: Path) -> None:
