@@ -74,7 +74,9 @@ class Removal:
 
     def _stop(self) -> None:
         if self.tree.by_systemd and _units():
-            self.journal.run("systemctl", "disable", "--now", *(unit.name for unit in _units() if unit.is_file()))
+            # No unit is what a write that was cut off left.
+            units = (unit.name for unit in _units() if unit.is_file() and unit.suffix != ".part")
+            self.journal.run("systemctl", "disable", "--now", *units)
         else:
             self.tree.command("down")
 
