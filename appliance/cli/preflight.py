@@ -48,8 +48,8 @@ def preflight(
         known = given.read(settings) if settings else {}
         port = port or int(known.get("PORT", "8000"))
         machine = None if recorded else facts.gather((port,), folder, settings=known)
-    except (OSError, ValueError, given.Unreadable) as error:
-        raise typer.BadParameter(str(error), param_hint="--settings") from None
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(given.said(error, spoken()), param_hint="--settings") from None
     if recorded:
         written = json.loads(recorded.read_text(encoding="utf-8"))
         machine = facts.Machine.load(json.dumps(written.get("machine", written)))

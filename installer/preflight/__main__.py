@@ -30,8 +30,8 @@ def main() -> int:
         settings = given.read(chosen.settings) if chosen.settings else {}
         port = chosen.port or int(settings.get("PORT", "8000"))
         machine = facts.gather((port,), chosen.folder, settings=settings)
-    except (OSError, ValueError, given.Unreadable) as error:
-        options.error(f"--settings: {error}")
+    except (OSError, ValueError) as error:
+        options.error(f"--settings: {given.said(error, options.language)}")
     return tell(machine, chosen.variant, port, chosen.language, chosen.built_at, as_json=chosen.json)
 
 

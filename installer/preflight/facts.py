@@ -101,7 +101,7 @@ def gather(
 ) -> Machine:
     """Look at this machine. The one thing written is a probe file for the disk's speed, and that is removed.
 
-    settings: those that are given before the installation. Raises ValueError that names one that is no address.
+    settings: those that are given before the installation. Raises Unreadable, which names one that is no address.
     """
     settings = settings or {}
     system = platform.freedesktop_os_release()

@@ -10,8 +10,21 @@ ELSEWHERE = {"DATABASE_URL": 5432, "S3_ENDPOINT": 80, "REDIS_URL": 6379, "LOCAL_
 """Settings that name a part of the company's, and the port that is meant where none stands there."""
 
 
-class Unreadable(Exception):
-    """A line that is no setting; the text says which, and not what stands in it: it may be a secret."""
+class Unreadable(ValueError):
+    """What is no setting, or no value for one; the text says which, and not what stands in it: it may be a secret."""
+
+    def __init__(self, where: str, en: str, ru: str) -> None:
+        super().__init__(f"{where} {en}")
+        self.in_russian = f"{where} {ru}"
+
+    def message(self, language: str) -> str:
+        """The text in `ru` or `en`."""
+        return self.in_russian if language == "ru" else str(self)
+
+
+def said(error: Exception, language: str) -> str:
+    """What is wrong with what was given, in `ru` or `en` where it is known in both."""
+    return error.message(language) if isinstance(error, Unreadable) else str(error)
 
 
 def read(file: Path) -> dict[str, str]:
@@ -27,17 +40,18 @@ def read(file: Path) -> dict[str, str]:
         if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
             value = value[1:-1]
         if not equals or not name.replace("_", "").isalnum() or name != name.upper():
-            raise Unreadable(f"{file}:{number}: NAME=VALUE")
+            raise Unreadable(f"{file}:{number}:", "NAME=VALUE", "ИМЯ=ЗНАЧЕНИЕ")
         if any(sign in value for sign in (" #", "${", '"', "'")):
-            raise Unreadable(f"{file}:{number}: {name}: ' #', ${{ or a quotation mark within the value")
+            signs = "' #', ${ or a quotation mark within the value", "' #', ${ или кавычка внутри значения"
+            raise Unreadable(f"{file}:{number}: {name}:", *signs)
         if name in found:
-            raise Unreadable(f"{file}:{number}: {name} stands there twice")
+            raise Unreadable(f"{file}:{number}: {name}", "stands there twice", "задано дважды")
         found[name] = value
     return found
 
 
 def parts(settings: Mapping[str, str]) -> Iterator[tuple[str, str, int]]:
-    """Setting, host and port of every part that is the company's. Raises ValueError for an address that is none."""
+    """Setting, host and port of every part that is the company's. Raises Unreadable for an address that is none."""
     for name, usual in ELSEWHERE.items():
         if address := settings.get(name):
             try:
@@ -46,5 +60,5 @@ def parts(settings: Mapping[str, str]) -> Iterator[tuple[str, str, int]]:
             except ValueError:  # whose text may hold a password
                 host = port = None
             if not host:
-                raise ValueError(f"{name} is no address")
+                raise Unreadable(name, "is no address", "не адрес")
             yield name, host, port or (443 if url.scheme == "https" else usual)

@@ -70,13 +70,13 @@ def options() -> argparse.Namespace:
             setattr(chosen, name, chosen.called_from / file)
     try:
         _take_given(chosen)
-    except (OSError, ValueError, given.Unreadable) as error:
-        known.error(str(error))
+    except (OSError, ValueError) as error:
+        known.error(given.said(error, known.language))
     return chosen
 
 
 def _take_given(chosen: argparse.Namespace) -> None:
-    """What the line does not say, the company's settings may. Raises OSError, ValueError, Unreadable."""
+    """What the line does not say, the company's settings may. Raises OSError, ValueError."""
     chosen.given = {}
     if not is_settled() and not chosen.join:
         place = chosen.settings or layout.CONFIG / "appliance.env"
@@ -88,7 +88,8 @@ def _take_given(chosen: argparse.Namespace) -> None:
     if certificate and not (chosen.tls_cert or chosen.http):
         chosen.tls_cert, chosen.tls_key = Path(certificate), Path(key) if key else None
     if bool(chosen.tls_cert) != bool(chosen.tls_key):
-        raise ValueError("--tls-cert, --tls-key: the one with the other (TLS_CERT_FILE, TLS_KEY_FILE)")
+        named = "(TLS_CERT_FILE, TLS_KEY_FILE)"
+        raise given.Unreadable("--tls-cert, --tls-key:", f"the one with the other {named}", f"нужны оба {named}")
 
 
 def is_settled() -> bool:
@@ -188,7 +189,10 @@ class Preparation:
 
     def examine(self, port: int) -> None:
         ports = () if self.node else (port,)  # a further machine serves nobody
-        machine = facts.gather(ports, layout.DATA, settings=self.chosen.given)
+        try:
+            machine = facts.gather(ports, layout.DATA, settings=self.chosen.given)
+        except given.Unreadable as error:
+            raise StepFails(error.message(self.language)) from None
         findings = checks.decide(machine, self.about["variant"], ports, self.about["built_at"])
         self.journal.say(report.as_text(machine, findings, self.about["variant"], self.language))
         fits = (machine.os_id, machine.os_version) == (self.about["os_id"], self.about["os_version"])

@@ -124,4 +124,5 @@ def facts() -> dict[str, str]:
     """The settings file as a mapping."""
     file = layout.CONFIG / "appliance.env"
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    # Before an installation it may be the company's: what is no setting in it is told by installer.preflight.given.
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))

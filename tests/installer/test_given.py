@@ -174,6 +174,19 @@ def test_a_file_that_cannot_be_taken_is_refused_before_anything(
         assert said in capsys.readouterr().err
 
 
+def test_a_line_that_is_none_and_an_address_that_is_none_are_said_in_a_sentence(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (layout.CONFIG / "appliance.env").write_text("PORT\n")
+    monkeypatch.setenv("APPLIANCE_LANG", "ru")
+    with pytest.raises(SystemExit):
+        told(monkeypatch, bundle)
+    assert "appliance.env:1: ИМЯ=ЗНАЧЕНИЕ" in capsys.readouterr().err
+    (layout.CONFIG / "appliance.env").write_text("\n   \nDATABASE_URL=db.dealer.example\n")
+    with pytest.raises(StepFails, match=r"^DATABASE_URL не адрес$"):
+        told(monkeypatch, bundle).preparation.examine(8000)
+
+
 def test_a_key_that_is_not_the_certificates_is_refused(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     certificate.make(bundle / "other", "calls.dealer.example", [])
     pair = ("--tls-cert", "company/server.pem", "--tls-key", "company/server.key")
