@@ -325,6 +325,10 @@ def shut_out(site: Site) -> psycopg.Connection[Any]:
     free = "SET state = 'waiting', lease_owner = NULL, lease_until = NULL"
     theirs = "WHERE state = 'running' AND starts_with(lease_owner, %s)"
     try:
+        # Of an upgrade that the power cut off the server may think for hours that it lives.
+        before = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user"
+        mine = "datname = current_database() AND application_name = %s AND pid <> pg_backend_pid()"
+        session.execute(f"{before} AND {mine}", [UPGRADE])
         session.execute("SELECT pg_advisory_lock(hashtext(%s))", [UPGRADE])
         session.execute(f"UPDATE pipelines {free}, rung_at = NULL {theirs}", [NODES])
         session.execute(f"UPDATE reanalysis_tasks {free} {theirs}", [NODES])

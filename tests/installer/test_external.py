@@ -125,6 +125,9 @@ def test_an_external_database_returns_to_where_it_was_before_an_upgrade(site: Si
             assert again.execute(entered, [UPGRADE]).fetchone() == (False,)
     with psycopg.connect(url) as node:
         assert node.execute(entered, [UPGRADE]).fetchone() == (True,)
+    cut_off = nodes.shut_out(own)
+    with nodes.shut_out(own), pytest.raises(psycopg.OperationalError):  # the one that goes on with it waits for nobody
+        cut_off.execute("SELECT 1")
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT name FROM users").fetchall() == [("Анна",)]
         columns = "SELECT count(*) FROM information_schema.columns WHERE column_name = 'added'"
