@@ -58,8 +58,7 @@ def replace(vault: Vault, name: str, data_dir: Path, report: Report) -> Manifest
     keeps its port. Raises BackupUnsound, StillRunning, RestoreRuns, HalfRestored, UpgradeUnfinished, StepFailed.
     """
     site = Site(data_dir.resolve())
-    if (site.data_dir / layout.UNFINISHED).exists():
-        raise UpgradeUnfinished
+    _check_no_upgrade(site)
     aside.put_back(site, report)
     if supervisor.is_running(site):
         raise StillRunning
@@ -67,6 +66,7 @@ def replace(vault: Vault, name: str, data_dir: Path, report: Report) -> Manifest
         report("checking every file of the backup / проверка каждого файла копии")
         manifest = backup.check(vault, name, Path(scratch))
         port = _port(site)
+        _check_no_upgrade(site)  # checking took its time
         with aside.set_aside(site, REPLACED, report):
             _fill(vault, name, site, manifest, report, Path(scratch), port=port)
             return_point.forget(site)  # a later upgrade that fails must not return to what was here before
@@ -74,6 +74,11 @@ def replace(vault: Vault, name: str, data_dir: Path, report: Report) -> Manifest
             stack.try_api(site)  # to nobody else: what it took would be lost where the old is put back
             stack.down(site.data_dir)
     return manifest
+
+
+def _check_no_upgrade(site: Site) -> None:
+    if (site.data_dir / layout.UNFINISHED).exists():
+        raise UpgradeUnfinished
 
 
 def _port(site: Site) -> int:
