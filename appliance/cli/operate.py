@@ -148,7 +148,7 @@ def status(
     if as_json:
         found = _gather(site)
         typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
-        raise typer.Exit(0 if found["ready"] else 1)
+        raise typer.Exit(0 if found["ready"] and supervisor.is_running(site) else 1)
     if not watch:
         known = _condition()
         Console().print(_drawn(site, known))
