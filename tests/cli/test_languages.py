@@ -169,7 +169,7 @@ def test_no_sentence_of_the_commands_is_in_one_language_only() -> None:
 def test_every_step_that_is_told_is_in_both() -> None:
     told = [
         (file.name, pieces(call.args[0]))
-        for file in (ROOT / "installer").glob("*.py")
+        for file in (ROOT / "installer").rglob("*.py")
         for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(call, ast.Call) and ast.unparse(call.func) == "report" and pieces(call.args[0])
     ]
