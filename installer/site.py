@@ -183,7 +183,9 @@ class Site:
                 port = free_port(chosen.values())
             chosen[name] = port
         if chosen != known:
-            file.write_text(json.dumps(chosen), encoding="utf-8")
+            part = file.with_suffix(".part")
+            part.write_text(json.dumps(chosen), encoding="utf-8")
+            part.replace(file)
         return chosen != known
 
     def write_settings(self, port: int, *, demo: bool) -> None:
