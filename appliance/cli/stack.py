@@ -20,11 +20,17 @@ Port = Annotated[int, typer.Option(envvar="PORT", help="Port of the API / Пор
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
 
 
-def up(data_dir: DataDir = Path("var"), port: Port = 8000) -> None:
+def up(
+    data_dir: DataDir = Path("var"),
+    port: Annotated[
+        int | None,
+        typer.Option(envvar="PORT", help="Port of the API; else as before / Порт API; иначе прежний"),
+    ] = None,
+) -> None:
     """Start everything that does not run yet / Запустить всё, что ещё не запущено."""
     from installer import stack
 
-    site = stack.up(data_dir, port, show.step)
+    site = stack.up(data_dir, port or _port_of(data_dir), show.step)
     url = site.url()
     said = (
         f"API отвечает на {url}, документация: {url}/docs",
@@ -35,13 +41,19 @@ def up(data_dir: DataDir = Path("var"), port: Port = 8000) -> None:
 
 def service(data_dir: DataDir = Path("var")) -> None:
     """Run the whole tree in the foreground, as systemd starts it / Запустить всё как служба systemd."""
-    from installer import aside
     from installer import service as tree
+
+    tree.run(data_dir, _port_of(data_dir), show.step)
+
+
+def _port_of(data_dir: Path) -> int:
+    """As the settings have it, which a restore may have left aside. Raises RestoreRuns, HalfRestored."""
+    from installer import aside
     from installer.site import Site
 
     site = Site(data_dir.resolve())
-    aside.put_back(site, show.step)  # the port is in the settings
-    tree.run(data_dir, int(site.facts().get("PORT", "8000")), show.step)
+    aside.put_back(site, show.step)
+    return int(site.facts().get("PORT", "8000"))
 
 
 def down(data_dir: DataDir = Path("var")) -> None:

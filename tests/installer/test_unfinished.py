@@ -132,10 +132,10 @@ class Machine:
             program.chmod(0o755)
 
     def command(self, *arguments: str, killed: str = "") -> subprocess.CompletedProcess[str]:
-        return self._run([str(self.top / "command"), *arguments], PORT=str(self.port), KILLED=killed)
+        return self._run([str(self.top / "command"), *arguments], KILLED=killed)
 
     def _run(self, command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
-        known = {name: value for name, value in os.environ.items() if name != "APPLIANCE_ENV_FILE"}
+        known = {name: value for name, value in os.environ.items() if name not in {"APPLIANCE_ENV_FILE", "PORT"}}
         known |= {"LANG": "C", **environment}
         return subprocess.run(command, env=known, capture_output=True, text=True, check=False, timeout=400)
 
