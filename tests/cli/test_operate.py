@@ -140,7 +140,8 @@ def test_a_watched_status_shows_what_has_changed_until_it_is_stopped(site: Site)
         "FORCE_COLOR": "1",
         "LINES": "100",
     }
-    command = [APPLIANCE, "status", "--watch", "--data-dir", str(site.data_dir)]
+    # Whoever runs the tests in the background has them ignore the interrupt, and with them what they start.
+    command = ["env", "--default-signal=INT", APPLIANCE, "status", "--watch", "--data-dir", str(site.data_dir)]
     pictures: queue.Queue[str] = queue.Queue()
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as watching:
         reader = threading.Thread(target=_lines_into, args=(watching, pictures), daemon=True)

@@ -276,11 +276,14 @@ def test_a_copy_that_an_earlier_upgrade_left_is_not_returned_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is as old as that upgrade; only a copy that this one has made is put back."""
-    for place in ("DATA", "CONFIG"):
+    for place in ("DATA", "CONFIG", "HOME", "RELEASES"):
         monkeypatch.setattr(layout, place, tmp_path)
+    monkeypatch.setattr(layout, "CURRENT", tmp_path / "current")
     monkeypatch.setattr(layout, "point_current_at", lambda _: None)
     monkeypatch.setattr("installer.setup.upgrade.write_units", lambda _: None)
     monkeypatch.setattr(tree.Tree, "start", lambda _: None)
+    monkeypatch.setattr(tree.Tree, "resume_at_starts", lambda *_: None)
+    monkeypatch.setattr(tree.Tree, "follow_units", lambda _: None)
     asked: list[str] = []
 
     def fail(*_: object) -> None:
@@ -294,10 +297,11 @@ def test_a_copy_that_an_earlier_upgrade_left_is_not_returned_to(
     monkeypatch.setattr(Upgrade, "checks", lambda _: [])
     monkeypatch.setattr(Upgrade, "_database", database)
     monkeypatch.setattr(tree.Tree, "stop", fail)
-    for expected in ([], ["save", "migrate", "restore"]):
+    for expected in (["forget"], ["save", "migrate", "restore"]):
         with pytest.raises(StepFails):
             Upgrade(Journal(tmp_path / "log", "en", 9), "0.1.0", "0.2.0").run()
         assert asked == expected
+        asked.clear()
         monkeypatch.setattr(tree.Tree, "stop", lambda _: None)
 
 

@@ -399,7 +399,8 @@ def test_a_language_model_settles_who_the_manager_is_where_the_rules_were_not_su
 
     near.otherwise = step
     environment = {"LLM_PROVIDER": "local", "LOCAL_LLM_URL": near.url, "LOCAL_LLM_MODEL": "m"}
-    with started(running, "analysis", **environment), running.client(people["admin"]) as http:
+    http = running.client(people["admin"])
+    with started(running, "analysis", **environment):
         call_id = heard(people["anna"], TOPICS[0], confidence)
         call = processed(http, call_id)
         questions = [body for body in near.requests if is_about_sides(body)]

@@ -63,10 +63,11 @@ def outcome_as(
     if planned := next((tasks[name] for name in TASKS.get(kind, ()) if name in tasks), None):
         return _planned(kind, planned)
     timed = [sentence for sentence in telling if kind in TASKS and agreed(sentence, language)]
-    for sentence in (*timed, *telling):
-        when = str(agreed(sentence, language)) if kind in TASKS else ""
-        return Outcome(kind=kind, when=when or None, reason=None, **proof_of(sentence))
-    return found
+    sentence = next(iter((*timed, *telling)), None)
+    if sentence is None:
+        return found
+    when = str(agreed(sentence, language)) if kind in TASKS else ""
+    return Outcome(kind=kind, when=when or None, reason=None, **proof_of(sentence))
 
 
 def _lost(said: Sequence[Said], language: str) -> Outcome | None:
