@@ -29,14 +29,23 @@ APART = {
 
 POOLS = {"call_id": "calls", "ids": "calls", "calls": "calls", "session_id": "sessions", "reanalysis_id": "reanalyses"}
 
-_turns: Counter[str] = Counter()
+_turns: Counter[tuple[str, ...]] = Counter()
 _lock = Lock()
 
 
-def _next(pool: str) -> str:
+def _next(pool: str, key: tuple[str, ...]) -> str:
     with _lock:
-        _turns[pool] += 1
-        return str(KNOWN[pool][_turns[pool] % len(KNOWN[pool])])
+        turn = _turns[key]
+        _turns[key] += 1
+    return str(KNOWN[pool][turn % len(KNOWN[pool])])
+
+
+def _key(case: Any, name: str) -> tuple[str, ...]:
+    """What takes turns apart from the rest: a manager may set some fields of a call and not others, and is to try
+    each with an own call and with another's.
+    """
+    fields = case.body if isinstance(case.body, dict) else {}
+    return (_operation(case), name, *sorted(str(field) for field, value in fields.items() if value is not None))
 
 
 def _pool(operation: str, name: str) -> str:
@@ -57,11 +66,11 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """Put ids of what exists into the path and the body."""
     operation = _operation(case)
     for name in case.path_parameters or {}:
-        case.path_parameters[name] = _next(_pool(operation, name))
+        case.path_parameters[name] = _next(_pool(operation, name), _key(case, name))
     if isinstance(case.body, dict):
         for name in ("ids", "calls"):
             if isinstance(case.body.get(name), list):
-                case.body[name] = [_next(_pool(operation, name)) for _ in range(2)]
+                case.body[name] = [_next(_pool(operation, name), _key(case, name)) for _ in range(2)]
 
 
 @schemathesis.hook
@@ -71,5 +80,8 @@ def after_call(context: Any, case: Any, response: Any) -> None:
     if case.path == "/api/calls/export" and response.status_code == 200:
         said += requests.get(response.json()["download_url"], timeout=60).text
     shown = [sign for sign in KNOWN["hidden"] if sign in said]
+    if response.status_code == 422:  # of the request alone: the object's turn is still to come
+        with _lock:
+            _turns.subtract(_key(case, name) for name in case.path_parameters or {})
     with _lock, SEEN.open("a", encoding="utf-8") as file:
         file.write(json.dumps([_operation(case), response.status_code, shown]) + "\n")

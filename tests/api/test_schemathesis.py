@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -55,18 +56,56 @@ def email(role: str) -> str:
     return f"{role}@test.example"
 
 
+@dataclass(frozen=True, slots=True)
+class Person:
+    """`token` is what requests send along in `session`; with `spare`, another session, nobody sends anything."""
+
+    id: str
+    token: str
+    session: str
+    spare: str
+
+
 @pytest.fixture(scope="module")
-def tokens(own: Running) -> dict[str, str]:
-    """What each role sends along: taken before the first request that may change somebody."""
-    return {role: own.client(email(role)).headers["Authorization"] for role in ROLES}
+def staff(own: Running) -> dict[str, Person]:
+    """Everybody, logged in before the first generated log-in: wrong passwords lock the address for all of them."""
+    return {name: _log_in(own, email(name)) for name in (*ROLES, OTHER)}
+
+
+def _log_in(own: Running, address: str) -> Person:
+    own.client(address)
+    client = own.client(address)
+    listed = client.get("/api/auth/sessions").raise_for_status().json()["sessions"]
+    return Person(
+        id=client.get("/api/auth/me").raise_for_status().json()["id"],
+        token=client.headers["Authorization"],
+        session=next(one["id"] for one in listed if one["current"]),
+        spare=next(one["id"] for one in listed if not one["current"]),
+    )
+
+
+def token_of(staff: dict[str, Person], role: str) -> str | None:
+    return staff[role].token if role in staff else None
+
+
+def is_still_let_in(own: Running, person: Person) -> bool:
+    """Requests that ended it would have been a stranger's from there on."""
+    return httpx.get(own.url + "/api/auth/me", headers={"Authorization": person.token}).status_code == 200
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("role", ["stranger", "analyst", "manager", "admin"])
-def test_generated_requests(own: Running, tokens: dict[str, str], tmp_path: Path, role: str) -> None:
+def test_generated_requests(
+    own: Running, staff: dict[str, Person], archive: dict[str, Any], tmp_path: Path, role: str
+) -> None:
+    kept = [one for person in staff.values() for one in (person.id, person.session, person.spare)]
+    kept += [one for name in ("manager", OTHER) for one in archive[email(name)]["calls"]]
+    (tmp_path / "kept.json").write_text(json.dumps(kept), encoding="utf-8")
     # Logging out would make a stranger of everybody; readiness tells of an outage by its own 503.
     excluded = ["--exclude-path", "/api/auth/logout", "--exclude-path", "/api/ready"]
-    generate(own, tokens.get(role), tmp_path, *excluded)
+    hooks = {"SCHEMATHESIS_HOOKS": str(ROOT / "tests" / "api" / "invented.py"), "KEPT": str(tmp_path / "kept.json")}
+    generate(own, token_of(staff, role), tmp_path, *excluded, **hooks)
+    assert all(is_still_let_in(own, person) for person in staff.values())
 
 
 def generate(own: Running, token: str | None, folder: Path, *options: str, **environment: str) -> None:
@@ -82,7 +121,7 @@ def generate(own: Running, token: str | None, folder: Path, *options: str, **env
 
 
 @pytest.fixture(scope="module")
-def archive(own: Running, tokens: dict[str, str]) -> dict[str, Any]:
+def archive(own: Running, staff: dict[str, Person]) -> dict[str, Any]:
     """Calls of both managers, by their e-mails; an order to analyse some of them anew."""
     command = [sys.executable, "-m", "tests.api.archive", str(KEPT + 3 * len(ROLES)), email("manager"), email(OTHER)]
     environment = {**os.environ, "APPLIANCE_ENV_FILE": str(own.site.env_file)}
@@ -90,7 +129,7 @@ def archive(own: Running, tokens: dict[str, str]) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr[-2000:]
     made: dict[str, Any] = json.loads(done.stdout)
     order = {"calls": made[email(OTHER)]["calls"][:1], "preview": 1}
-    answer = httpx.post(own.url + "/api/admin/reanalysis", json=order, headers={"Authorization": tokens["admin"]})
+    answer = httpx.post(own.url + "/api/admin/reanalysis", json=order, headers={"Authorization": staff["admin"].token})
     return made | {"reanalyses": [answer.raise_for_status().json()["id"]]}
 
 
@@ -116,20 +155,22 @@ OF_WHAT_EXISTS = r"\{(call|user|session|reanalysis)_id\}|\{name\}|^/api/(calls|s
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("role", ["stranger", "analyst", "manager", "admin"])
 def test_generated_requests_for_what_exists(
-    own: Running, tokens: dict[str, str], archive: dict[str, Any], tmp_path: Path, role: str
+    own: Running, staff: dict[str, Person], archive: dict[str, Any], tmp_path: Path, role: str
 ) -> None:
     """No crash, and nothing of a call is shown to, or changed by, who may not see it."""
-    admin = httpx.Client(base_url=own.url, timeout=60, headers={"Authorization": tokens["admin"]})
+    admin = httpx.Client(base_url=own.url, timeout=60, headers={"Authorization": staff["admin"].token})
     # Another test may have chosen a model that is not there, for which calls would wait.
     admin.put("/api/admin/llm", json={"active": "builtin"}).raise_for_status()
     mine, others = (archive[email(name)] for name in ("manager", OTHER))
     hidden = {"stranger": mine["signs"] + others["signs"], "manager": others["signs"]}.get(role, [])
-    known = what_there_is(own, admin, archive, role)
+    known = what_there_is(staff, admin, archive, role)
+    for call in known["calls"]:  # an admin's generated requests may have put it on hold: it could not be changed
+        admin.delete(f"/api/calls/{call}/hold").raise_for_status()
     (tmp_path / "existing.json").write_text(json.dumps({**known, "hidden": hidden}), encoding="utf-8")
     before = settled(admin, others["calls"])
     generate(
         own,
-        tokens.get(role),
+        token_of(staff, role),
         tmp_path,
         *("--include-path-regex", OF_WHAT_EXISTS),
         SCHEMATHESIS_HOOKS=str(ROOT / "tests" / "api" / "existing.py"),
@@ -141,6 +182,7 @@ def test_generated_requests_for_what_exists(
     assert not [one for one in seen if one[2]]
     succeeded = {operation for operation, status, _ in seen if 200 <= status < 300}
     assert not SUCCEEDS[role] - succeeded
+    assert all(is_still_let_in(own, person) for person in staff.values())
     if role == "admin":
         return
     ids = {operation for operation, *_ in seen if "{call_id}" in operation or "{user_id}" in operation}
@@ -148,10 +190,11 @@ def test_generated_requests_for_what_exists(
     if role == "stranger":
         assert not succeeded & ids
     assert settled(admin, others["calls"]) == before
-    assert admin.get("/api/auth/me").status_code == 200
 
 
-def what_there_is(own: Running, admin: httpx.Client, archive: dict[str, Any], role: str) -> dict[str, list[str]]:
+def what_there_is(
+    staff: dict[str, Person], admin: httpx.Client, archive: dict[str, Any], role: str
+) -> dict[str, list[str]]:
     """Objects by pool, see tests/api/existing.py; the manager's and the other's in turns."""
     calls = [
         one
@@ -159,7 +202,6 @@ def what_there_is(own: Running, admin: httpx.Client, archive: dict[str, Any], ro
         for one in pair
     ]
     turn = 2 * (KEPT + 3 * (ROLES.index(role) if role in ROLES else 0))
-    users = {user["email"]: user["id"] for user in admin.get("/api/users", params={"limit": 100}).json()["users"]}
     strangers = [new_user(admin) for _ in range(4)]
     avatar = admin.put(f"/api/users/{strangers[0]}/avatar", files={"image": ("a.png", picture())}).raise_for_status()
     export = admin.post("/api/calls/export", json={"format": "csv"}).raise_for_status().json()["download_url"]
@@ -169,10 +211,10 @@ def what_there_is(own: Running, admin: httpx.Client, archive: dict[str, Any], ro
         "calls_to_change": calls[turn : turn + 2],
         "calls_to_go": calls[turn + 2 : turn + 4],
         "calls_to_go_together": calls[turn + 4 : turn + 6],
-        "users": [users[email(name)] for name in (*ROLES, OTHER)],
+        "users": [person.id for person in staff.values()],
         "users_to_change": strangers[:2],
         "users_to_go": strangers[2:],
-        "sessions": [*spare_sessions(own, role), *spare_sessions(own, OTHER)],
+        "sessions": [staff[name].spare for name in (role, OTHER) if name in staff],
         "reanalyses": archive["reanalyses"],
         "avatars": [name_in(avatar.json()["avatar"])],
         "recordings": [name_in(recording)],
@@ -187,15 +229,6 @@ def new_user(admin: httpx.Client) -> str:
 
 def name_in(link: str) -> str:
     return urlsplit(link).path.rsplit("/", 1)[1]
-
-
-def spare_sessions(own: Running, role: str) -> list[str]:
-    """Sessions that nobody sends anything with."""
-    if role not in {*ROLES, OTHER}:
-        return []
-    own.client(email(role))
-    listed = own.client(email(role)).get("/api/auth/sessions").raise_for_status().json()["sessions"]
-    return [str(max((one for one in listed if not one["current"]), key=lambda one: one["began_at"])["id"])]
 
 
 def settled(admin: httpx.Client, ids: list[str]) -> dict[str, Any]:
