@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from installer import signals, supervisor
+from installer.durable import sync_folder
 from installer.failures import HalfRestored, NotEmpty, RestoreCutOff, RestoreRuns
 from installer.site import Site
 
@@ -214,7 +215,7 @@ def make_durably(mark: Path) -> None:
             os.fsync(file.fileno())
     except FileExistsError:
         raise RestoreRuns from None
-    _sync_folder(mark.parent)
+    sync_folder(mark.parent)
 
 
 def _write_durably(mark: Path, aside: Path, moves: dict[str, str | None]) -> None:
@@ -225,15 +226,7 @@ def _write_durably(mark: Path, aside: Path, moves: dict[str, str | None]) -> Non
         part.chmod(0o644)  # the processes, where those are other users, are to see it
         os.fsync(file.fileno())
     part.rename(mark)
-    _sync_folder(mark.parent)
-
-
-def _sync_folder(place: Path) -> None:
-    folder = os.open(place, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(mark.parent)
 
 
 @contextmanager

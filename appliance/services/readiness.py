@@ -137,7 +137,11 @@ def problems_of(found: Machine) -> dict[Problem, bool]:
 
 
 def look() -> Readiness:
-    """Ask the database, the object store, the queue, the disk and the card."""
+    """Ask the database, the object store, the queue, the disk, the card and this machine's processes."""
+    return _look(machine())
+
+
+def _look(own: Machine) -> Readiness:
     try:
         with db.unit_of_work() as session:
             session.execute(text("SELECT 1"))
@@ -155,7 +159,7 @@ def look() -> Readiness:
         "database_away": not database,
         "object_store_away": not stored,
         "queue_away": not queued,
-        **problems_of(machine()),
+        **problems_of(own),
         "disk_low": disk.free < DISK_LOW_BYTES,
         "queue_old": (age_s or 0) > QUEUE_OLD_S,
         "backup_old": not settings().demo and not settings().node_name and _is_old(backed_up),
@@ -200,9 +204,10 @@ def condition() -> Condition:
         failed = select(func.count()).where(Pipeline.state == "failed", recent)
         calls = {"calls_running": session.scalar(running) or 0, "calls_failed": session.scalar(failed) or 0}
         provider = chosen_name(settings(), session)
+    own = machine()
     return Condition(
-        **look().model_dump(),
-        **machine().model_dump(),
+        **_look(own).model_dump(),
+        **own.model_dump(),
         **calls,
         queues=queues,
         provider=provider,

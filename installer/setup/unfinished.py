@@ -10,8 +10,8 @@ import enum
 import json
 import os
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
+from installer.durable import sync_folder
 from installer.setup import layout
 
 
@@ -58,24 +58,16 @@ class Mark:
             file.flush()
             os.fsync(file.fileno())
         part.replace(layout.unfinished())
-        _sync_folder(layout.DATA)
+        sync_folder(layout.DATA)
 
     def remove(self) -> None:
         """It has come to its end, one way or the other."""
         os.sync()
         forget()
-        _sync_folder(layout.DATA)
+        sync_folder(layout.DATA)
 
 
 def forget() -> None:
     """Nothing is under way any more; also where nothing was."""
     layout.unfinished().unlink(missing_ok=True)
     layout.upgrading().unlink(missing_ok=True)
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -10,14 +10,12 @@ import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from installer.aside import ASIDE, UNFINISHED, in_nothing, put_back, set_aside
 from installer.site import Site
+from tests.installer.cut import forked
 
 NAMES = ("swift", "ports.json", "appliance.env", "postgres-owner.password")
-CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.copyfile"}
-CUT = 9
 
 
 def installed(folder: Path, elsewhere: Path) -> Site:
@@ -49,27 +47,6 @@ def _content(site: Site, of: str) -> None:
 def shape(*folders: Path) -> dict[str, str | None]:
     """Every file and link with its content."""
     return {str(p): p.read_text() if p.is_file() else None for folder in folders for p in sorted(folder.rglob("*"))}
-
-
-def forked(work: Any, after: int) -> bool:
-    """Do it in a process that dies before change number `after`; whether it came to its end."""
-    child = os.fork()
-    if not child:
-        left = [after]
-
-        def count(event: str, arguments: tuple[Any, ...]) -> None:
-            writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-            if event in CHANGES or writes:
-                left[0] -= 1
-                if left[0] < 0:
-                    os._exit(CUT)
-
-        sys.addaudithook(count)
-        work()
-        os._exit(0)
-    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert ended in {0, CUT}, ended
-    return ended == 0
 
 
 def in_place(folder: Path, elsewhere: Path) -> int:

@@ -18,10 +18,9 @@ from installer.setup.step import Journal, StepFails
 from installer.setup.tree import RESUME, Tree, facts
 from installer.setup.unfinished import Mark
 from installer.setup.upgrade import Upgrade
+from tests.installer.cut import forked
 
 OLD, NEW = "0.1.0", "0.2.0"
-CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink"}
-CUT = 9
 AGAIN = 5
 """What comes next is cut off after so many more changes each time; from cut to cut at other ones."""
 
@@ -105,27 +104,6 @@ class Filed(Upgrade):
 
     def checks(self) -> list[Any]:
         return []
-
-
-def forked(work: Any, after: int) -> bool:
-    """Do it in a process that dies before change number `after`; whether it came to its end."""
-    child = os.fork()
-    if not child:
-        left = [after]
-
-        def count(event: str, arguments: tuple[Any, ...]) -> None:
-            writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-            if event in CHANGES or writes:
-                left[0] -= 1
-                if left[0] < 0:
-                    os._exit(CUT)
-
-        sys.addaudithook(count)
-        work()
-        os._exit(0)
-    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert ended in {0, CUT}, ended
-    return ended == 0
 
 
 def run(*, sound: bool) -> None:
